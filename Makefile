@@ -1,0 +1,82 @@
+# Everything runs in .venv, made from lock files. `make` alone lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+          --no-config --custom-compile-command "make lock" $(LOCK_ARGS)
+NODE   := $(patsubst %/package-lock.json,%/node_modules/.stamp,$(wildcard examples/node/package-lock.json))
+
+.PHONY: help serve check test bench build lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(STAMPS)/package ## run a node on http://127.0.0.1:7630 (ARGS="--local 127.0.0.1:8080" adds flags)
+	@exec $(BIN)/lambdamesh serve --dev $(ARGS)
+
+check: $(STAMPS)/dev ## lint, format, types, imports between layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check $(NODE) ## check, then every test (ARGS="-k name" selects)
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(STAMPS)/dev ## measure this machine (ARGS adds flags)
+	$(BIN)/python -m bench $(ARGS)
+
+build: $(STAMPS)/dev ## wheel and source archive in dist/
+	$(BIN)/python -m build --no-isolation
+
+lock: $(STAMPS)/dev ## compile the lock files again (LOCK_ARGS=--upgrade takes newer versions)
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(LOCK) --group build -o requirements-build.lock
+	$(LOCK) pyproject.toml --group dev -c requirements.lock -c requirements-build.lock -o requirements-dev.lock
+
+clean: ## remove whatever the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/node/node_modules
+	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# --- what the targets above stand on; each stamp says "done, for this version of its inputs" ---
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "lambdamesh needs Python 3.11 or newer; name one with: make PYTHON=python3.11" >&2; exit 1; }
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; \
+	  else \
+	    echo "$(PYTHON) cannot make virtual environments; install that part with: sudo apt-get install python3-venv" >&2; \
+	    exit 1; \
+	  fi; \
+	fi
+	$(PYTHON) -m venv --clear $(VENV)
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/runtime: $(STAMPS)/venv requirements.lock
+	$(PIP) --require-hashes -r requirements.lock
+	@touch $@
+
+$(STAMPS)/build: $(STAMPS)/venv requirements-build.lock
+	$(PIP) --require-hashes -r requirements-build.lock
+	@touch $@
+
+$(STAMPS)/package: $(STAMPS)/runtime $(STAMPS)/build pyproject.toml
+	$(PIP) --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/package requirements-dev.lock
+	$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+%/node_modules/.stamp: %/package-lock.json %/package.json
+	npm ci --no-audit --no-fund --prefix $*
+	@touch $@
