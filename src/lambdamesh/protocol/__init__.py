@@ -1,0 +1,1 @@
+"""Conversations without I/O: bytes in, bytes out, one module a codec."""

@@ -1,0 +1,200 @@
+"""The codec ``json-rpc``: JSON-RPC 1.0 with a provider, as the Lambda API has always spoken it.
+
+The node sends ``{"method":"open","params":["<id>"],"id":0}`` and, once that is answered, calls numbered from 1. Bodies
+and results are bytes that are spliced in and cut out, never decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from lambdamesh.errors import BadAnswer, InvalidParams, LambdaError, MeshError, MethodNotFound
+from lambdamesh.protocol.answer import Answer
+from lambdamesh.protocol.framing import Framing
+from lambdamesh.protocol.json_text import NULL, SurrogatesAside, is_shallow, is_utf8, lenient, quoted
+from lambdamesh.protocol.session import SessionClosed, SessionCounters
+
+CODE = "json-rpc"
+
+_SHALLOW_BYTES = 1024
+_ABSENT = msgspec.Raw(b"")
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    id: int
+    result: msgspec.Raw = msgspec.Raw(NULL)
+    error: msgspec.Raw = _ABSENT
+    method: msgspec.Raw = _ABSENT
+
+
+class _ErrorObject(msgspec.Struct, gc=False):
+    code: Any = None
+    message: Any = None
+    data: msgspec.Raw = _ABSENT
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_error_object = msgspec.json.Decoder(_ErrorObject).decode
+_RPC_CODES: dict[int, type[LambdaError]] = {-32601: MethodNotFound, -32602: InvalidParams}
+
+
+class Session:
+    """One conversation with a provider, from ``open`` to its end.
+
+    ``send`` takes one whole message. ``number`` is the number of the last call before this session: numbers count
+    over the life of the lambda. ``pending`` holds the calls that were sent and not answered, by number.
+    """
+
+    __slots__ = ("_counters", "_framing", "_on_open", "_send", "is_open", "number", "pending")
+
+    def __init__(
+        self, send: Callable[[bytes], None], on_open: Callable[[], None], counters: SessionCounters, limit_bytes: int
+    ) -> None:
+        self._send = send
+        self._on_open = on_open
+        self._counters = counters
+        self._framing = Framing(limit_bytes)
+        self.is_open = False
+        self.number = 0
+        self.pending: dict[int, Answer] = {}
+
+    def open(self, lambda_id: bytes) -> None:
+        """Tell the provider its id; ``on_open`` is called when it has answered."""
+        self._send(b'{"method":"open","params":["%b"],"id":0}' % lambda_id)
+
+    def call(self, method: bytes, body: bytes, answer: Answer) -> int:
+        """Send one call and return its number. ``method`` is a JSON string, ``body`` a JSON text."""
+        self.number = number = self.number + 1
+        self.pending[number] = answer
+        self._send(b'{"method":%b,"params":[%b],"id":%d}' % (method, body, number))
+        return number
+
+    def notify(self, method: bytes, body: bytes) -> None:
+        """Send one notification, which has no answer."""
+        self._send(b'{"method":%b,"params":[%b],"id":null}' % (method, body))
+
+    def cancel(self, number: int) -> None:
+        """Forget call ``number``; this codec has no word to tell the provider."""
+        self.pending.pop(number, None)
+
+    def end(self, error: MeshError) -> None:
+        """Answer every open call with ``error``."""
+        pending, self.pending = self.pending, {}
+        for answer in pending.values():
+            answer.fault(error)
+
+    def receive(self, message: bytes, utf8_checked: bool) -> None:
+        """Take one message, which may hold a value, several, or a part of one.
+
+        Raises:
+            SessionClosed: the message cannot be read (4400), or a value is over the limit (1009).
+        """
+        if self._framing.idle and (utf8_checked or message.isascii() or is_utf8(message)):
+            try:
+                envelope = _decode_envelope(message)
+            except (msgspec.MsgspecError, RecursionError):
+                pass
+            else:
+                self._settle(envelope)
+                return
+        for value in self._framing.values(message):
+            self._receive_value(value)
+
+    def _receive_value(self, value: bytes) -> None:
+        envelope = _read_envelope(value) if value.isascii() or is_utf8(value) else None
+        if envelope is None:
+            self._settle_unreadable(value)
+        else:
+            self._settle(envelope)
+
+    def _settle(self, envelope: _Envelope) -> None:
+        if not self.is_open and envelope.id == 0 and envelope.method is _ABSENT:
+            self._opened(envelope)
+            return
+        answer = self.pending.pop(envelope.id, None) if envelope.method is _ABSENT else None
+        if answer is None:
+            self._counters.unknown_answers += 1
+            return
+        error = envelope.error
+        if error is not _ABSENT and (raw := bytes(error)) and raw != NULL:
+            answer.fault(_lambda_error(raw))
+            return
+        result = bytes(envelope.result)
+        if len(result) > _SHALLOW_BYTES and not is_shallow(result):
+            self._counters.bad_answers += 1
+            answer.fault(_BAD_ANSWER)
+            return
+        answer.result(result)
+
+    def _opened(self, envelope: _Envelope) -> None:
+        if bytes(envelope.error) not in (b"", NULL):
+            raise SessionClosed(4400, "open was answered with an error")
+        self.is_open = True
+        self._on_open()
+
+    def _settle_unreadable(self, value: bytes) -> None:
+        """End the one call that ``value`` answers, if a lenient reader can tell which that is."""
+        try:
+            read = lenient(value)
+        except ValueError:
+            raise SessionClosed(4400, "a message is not JSON") from None
+        number = read.get("id") if isinstance(read, dict) else None
+        answer = self.pending.pop(number, None) if type(number) is int else None
+        if answer is None:
+            if number is not None:
+                self._counters.unknown_answers += 1
+            return
+        self._counters.bad_answers += 1
+        answer.fault(_BAD_ANSWER)
+
+
+def _read_envelope(value: bytes) -> _Envelope | None:
+    try:
+        return _decode_envelope(value)
+    except RecursionError:
+        return None
+    except msgspec.MsgspecError:
+        aside = SurrogatesAside(value)
+    try:
+        envelope = _decode_envelope(aside.plain)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    envelope.result = msgspec.Raw(aside.restore(bytes(envelope.result)))
+    if envelope.error is not _ABSENT:
+        envelope.error = msgspec.Raw(aside.restore(bytes(envelope.error)))
+    return envelope
+
+
+_BAD_ANSWER = BadAnswer(
+    "the lambda ran the call, but its answer is not JSON (RFC 8259, UTF-8, at most 512 levels): mend the provider"
+)
+
+
+def _lambda_error(raw: bytes) -> MeshError:
+    """Read the ``error`` of an answer: a string is the message, an object has one, anything else is its JSON text."""
+    if not is_shallow(raw):
+        return _BAD_ANSWER
+    if raw.startswith(b'"'):
+        return LambdaError(_readable(raw))
+    if not raw.startswith(b"{"):
+        return LambdaError(raw.decode())
+    aside = SurrogatesAside(raw)
+    fields = _decode_error_object(aside.plain)
+    message, code = fields.message, fields.code
+    if message is None:
+        message = raw.decode()
+    elif not isinstance(message, str):
+        message = msgspec.json.encode(message).decode()
+    elif aside.plain != raw:
+        message = _readable(aside.restore(quoted(message)))
+    rpc_code = code if type(code) is int else None
+    data = aside.restore(bytes(fields.data)) or None
+    return _RPC_CODES.get(rpc_code or 0, LambdaError)(message, rpc_code=rpc_code, data=data)
+
+
+def _readable(raw: bytes) -> str:
+    """Decode a JSON string; a lone surrogate becomes a replacement character."""
+    return str(lenient(raw)).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

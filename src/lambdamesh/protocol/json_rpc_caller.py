@@ -1,0 +1,124 @@
+"""JSON-RPC 1.0 with a caller that asks for routes over one socket (contract: `/connect`).
+
+``{"id":1,"method":"POST /lambda/ID/test","params":[BODY]}`` is answered by ``{"id":1,"result":...,"error":null}`` or by
+``{"id":1,"result":null,"error":"error 404: {...}"}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import msgspec
+
+from lambdamesh.protocol.framing import Framing
+from lambdamesh.protocol.json_text import NULL, SurrogatesAside, is_shallow, is_utf8, lenient, quoted
+from lambdamesh.protocol.session import SessionClosed
+
+CODE = "json-rpc"
+_SHALLOW_BYTES = 1024
+
+
+class _Request(msgspec.Struct, gc=False):
+    method: str
+    id: msgspec.Raw = msgspec.Raw(NULL)
+    params: list[msgspec.Raw] = []
+
+
+_decode_request = msgspec.json.Decoder(_Request).decode
+
+
+class Asked(msgspec.Struct, gc=False):
+    """One request: ``id`` as the caller wrote it (``null`` for a notification), ``body`` JSON text.
+
+    ``fault`` says what is wrong with a request whose id could be read, else it is ``None``.
+    """
+
+    id: bytes
+    method: str
+    body: bytes
+    fault: str | None = None
+
+    @property
+    def is_notification(self) -> bool:
+        """Whether nobody waits for an answer."""
+        return self.id == NULL
+
+
+class CallerSession:
+    """One conversation with a caller; ``send`` takes one whole message, ``on_request`` each request."""
+
+    __slots__ = ("_framing", "_on_request", "_send")
+
+    def __init__(self, send: Callable[[bytes], None], on_request: Callable[[Asked], None], limit_bytes: int) -> None:
+        self._send = send
+        self._on_request = on_request
+        self._framing = Framing(limit_bytes)
+
+    def answer(self, request_id: bytes, result: bytes) -> None:
+        """Answer a request; ``result`` is JSON text."""
+        self._send(b'{"id":%b,"result":%b,"error":null}' % (request_id, result))
+
+    def refuse(self, request_id: bytes, status: int, body: bytes) -> None:
+        """Answer a request with the status and the body that HTTP would have given."""
+        message = quoted(f"error {status}: {body.decode()}")
+        self._send(b'{"id":%b,"result":null,"error":%b}' % (request_id, message))
+
+    def receive(self, message: bytes, utf8_checked: bool) -> None:
+        """Take one message, which may hold a request, several, or a part of one.
+
+        Raises:
+            SessionClosed: the message cannot be read (4400), or a value is over the limit (1009).
+        """
+        if self._framing.idle and (utf8_checked or message.isascii() or is_utf8(message)):
+            try:
+                request = _decode_request(message)
+            except (msgspec.MsgspecError, RecursionError):
+                pass
+            else:
+                self._on_request(_asked(request, None))
+                return
+        for value in self._framing.values(message):
+            self._on_request(_read(value))
+
+
+def _read(value: bytes) -> Asked:
+    if value.isascii() or is_utf8(value):
+        aside = SurrogatesAside(value)
+        try:
+            return _asked(_decode_request(aside.plain), aside)
+        except (msgspec.MsgspecError, RecursionError):
+            pass
+    return _unreadable(value)
+
+
+def _asked(request: _Request, aside: SurrogatesAside | None) -> Asked:
+    request_id = bytes(request.id)
+    body = bytes(request.params[0]) if request.params else NULL
+    if aside is not None:
+        request_id, body = aside.restore(request_id), aside.restore(body)
+    fault = None
+    if request_id != NULL and request_id[0] not in b'"-0123456789':
+        request_id, fault = NULL, "an id is a number or a string"
+    elif len(request.params) > 1:
+        fault = "params is an array of one: the body"
+    elif len(body) > _SHALLOW_BYTES and not is_shallow(body):
+        fault = "the body is more than 512 levels deep"
+    return Asked(request_id, request.method, body, fault)
+
+
+def _unreadable(value: bytes) -> Asked:
+    """Say what is wrong to whoever a lenient reader can tell has asked.
+
+    Raises:
+        SessionClosed: not even an id can be read.
+    """
+    try:
+        read = lenient(value)
+    except ValueError:
+        raise SessionClosed(4400, "a message is not JSON") from None
+    request_id = read.get("id") if isinstance(read, dict) else None
+    if type(request_id) not in (int, float, str):
+        raise SessionClosed(4400, "a message is not a request: method, params and id")
+    fault = "the request is not JSON-RPC 1.0: method is a string, params an array, all of it RFC 8259 in UTF-8"
+    return Asked(json.dumps(request_id).encode(), "", NULL, fault)
