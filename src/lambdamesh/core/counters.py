@@ -1,0 +1,70 @@
+"""What a worker counts, as plain integers: adding one is all that the path of a call pays for a metric."""
+
+from __future__ import annotations
+
+COUNTERS: tuple[tuple[str, str], ...] = (
+    ("requests", "HTTP requests read whole."),
+    ("refused_requests", "HTTP requests refused before they reached a route."),
+    ("connections_opened", "Connections accepted."),
+    ("connections_refused", "Times that accepting paused because no more connections may be open."),
+    ("calls", "Calls accepted by the relay."),
+    ("calls_answered", "Calls that ended with the provider's answer, an error of its own included."),
+    ("calls_cancelled", "Calls whose caller went away."),
+    ("calls_timed_out", "Calls whose deadline passed."),
+    ("calls_lost", "Calls whose provider's socket ended first."),
+    ("calls_unknown", "Calls for lambdas that are not here."),
+    ("notifications", "Calls sent as notifications."),
+    ("overloaded_lambda", "Calls refused because the lambda has as many in flight as it may."),
+    ("overloaded_queue", "Calls refused because too many bytes wait for the provider's socket."),
+    ("overloaded_waiting", "Calls refused because too many wait for the lambda to be re-opened."),
+    ("overloaded_caller", "Calls refused because the caller has as many in flight as it may."),
+    ("overloaded_buffers", "Bodies and messages refused because too many bytes are buffered."),
+    ("overloaded_events", "Event streams refused because as many are open as may be."),
+    ("lambdas_opened", "Lambdas opened."),
+    ("lambdas_reopened", "Lambdas re-opened."),
+    ("lambdas_closed", "Lambdas closed, for whatever reason."),
+    ("reopens_refused", "Re-opens refused."),
+    ("opens_timed_out", "Providers that did not answer open in time."),
+    ("sockets_cut_stuck", "Sockets cut because they took no byte in time."),
+    ("sockets_cut_silent", "WebSockets cut because they did not answer pings."),
+    ("sockets_cut_oversize", "WebSocket messages over the limit."),
+    ("sockets_violations", "WebSockets closed because they broke the protocol."),
+)
+"""Name and meaning of each counter; each is a field of ``Counters`` and a metric."""
+
+
+class Counters:
+    """One integer a row of ``COUNTERS``."""
+
+    __slots__ = tuple(name for name, _ in COUNTERS)
+
+    requests: int
+    refused_requests: int
+    connections_opened: int
+    connections_refused: int
+    calls: int
+    calls_answered: int
+    calls_cancelled: int
+    calls_timed_out: int
+    calls_lost: int
+    calls_unknown: int
+    notifications: int
+    overloaded_lambda: int
+    overloaded_queue: int
+    overloaded_waiting: int
+    overloaded_caller: int
+    overloaded_buffers: int
+    overloaded_events: int
+    lambdas_opened: int
+    lambdas_reopened: int
+    lambdas_closed: int
+    reopens_refused: int
+    opens_timed_out: int
+    sockets_cut_stuck: int
+    sockets_cut_silent: int
+    sockets_cut_oversize: int
+    sockets_violations: int
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)

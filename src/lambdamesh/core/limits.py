@@ -1,0 +1,79 @@
+"""Every bound of a node, in one table: what may grow, how far, and for how long."""
+
+from __future__ import annotations
+
+import msgspec
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of one node. Seconds end in ``_s``, bytes in ``_bytes``; the rest are counts."""
+
+    call_timeout_s: float = 60.0
+    """Deadline of a call that names none."""
+    call_timeout_max_s: float = 3600.0
+    """Longest deadline a caller may ask for."""
+    lambda_calls: int = 256
+    """Calls in flight to one lambda; more are answered 503."""
+    caller_calls: int = 1024
+    """Calls in flight of one caller; more are answered 429."""
+    waiting_calls: int = 64
+    """Calls that wait for one lambda to be re-opened; more are answered 503."""
+    body_bytes: int = 16 * MIB
+    """Longest body of a request, and longest message of a WebSocket."""
+    buffered_bytes: int = 512 * MIB
+    """Bytes that all unfinished bodies and messages of more than 256 KiB may hold together."""
+    queue_bytes: int = 1 * MIB
+    """Bytes that wait for one socket to take them; a call that finds more is answered 503."""
+    write_deadline_s: float = 10.0
+    """How long a socket may take no byte of what waits for it before it is cut."""
+    head_bytes: int = 16 * KIB
+    """Longest head of a request (431)."""
+    head_lines: int = 100
+    """Most header lines of a request (431)."""
+    head_timeout_s: float = 5.0
+    """Time for a head to arrive (408)."""
+    body_grace_s: float = 10.0
+    """Time before a body has to keep up with ``body_rate_bytes``."""
+    body_rate_bytes: int = 1 * KIB
+    """Bytes a second that a body must reach on average after its grace (408)."""
+    idle_timeout_s: float = 75.0
+    """How long a kept-alive connection may stay without a request."""
+    silent_timeout_s: float = 10.0
+    """How long a connection may stay that has never said anything."""
+    pipeline_requests: int = 16
+    """Unanswered requests of one connection behind which reading pauses."""
+    connections: int = 0
+    """Open connections; 0 means as many as the file descriptor limit allows, less a reserve."""
+    open_timeout_s: float = 5.0
+    """Time for a provider to answer ``open`` (4408)."""
+    close_timeout_s: float = 5.0
+    """Time for the other side to answer a close before the connection is cut."""
+    ping_interval_s: float = 10.0
+    """Time between two pings of a WebSocket."""
+    ping_misses: int = 2
+    """Unanswered pings after which a WebSocket is dead."""
+    fragments: int = 1024
+    """Frames that one WebSocket message may be made of (1009)."""
+    grace_max_s: float = 300.0
+    """Longest grace that ``?grace=`` may ask for."""
+    resume_key_ttl_s: float = 86400.0
+    """How long a resume key is valid."""
+    gone_ids: int = 100_000
+    """Closed ids that are remembered as gone (410)."""
+    gone_ttl_s: float = 3600.0
+    """How long a closed id is remembered."""
+    recovering_s: float = 15.0
+    """Time after a start in which an older id of this node is answered 503 instead of 404."""
+    drain_s: float = 30.0
+    """Longest time that running calls are given at SIGTERM."""
+    drain_spread_s: float = 5.0
+    """Time over which the closes of a drain are spread."""
+    events_subscribers: int = 256
+    """Open ``/events`` streams; more are answered 503."""
+    listing_lambdas: int = 10_000
+    """Lambdas that one listing shows."""
+    stream_ping_s: float = 15.0
+    """Time between two comments on a silent event stream."""

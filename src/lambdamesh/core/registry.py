@@ -1,0 +1,227 @@
+"""Which lambdas live here, which closed lately, and which wait to be re-opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from lambdamesh.core.counters import Counters
+from lambdamesh.core.limits import Limits
+from lambdamesh.core.ports import Directory, Provider, Seat
+from lambdamesh.core.reopening import Claim, refusal_of
+from lambdamesh.core.routing import Place, out_of_reach, place_of
+from lambdamesh.core.wheel import Slot, Wheel
+from lambdamesh.errors import BadRequest, LambdaGone, LambdaLost, LambdaNotFound, MeshError, Recovering
+from lambdamesh.ids import LambdaId, parse_lambda_id
+
+Publish = Callable[["Lambda", str, str], None]
+"""Told of each lambda, ``open`` or ``close``, and ``reopened``, ``new`` or the reason of the close."""
+
+
+class Waiting(Protocol):
+    """A call that waits for its lambda to be re-opened."""
+
+    def deliver(self, provider: Provider) -> None:
+        """The lambda is back."""
+
+    def give_up(self, error: MeshError) -> None:
+        """It will not come back."""
+
+
+class Lambda:
+    """One lambda: open while it has a seat, waiting while it has none."""
+
+    __slots__ = ("_registry", "code", "grace_s", "headers", "id", "number", "provider", "seat", "slot", "waiting")
+
+    def __init__(self, registry: Registry, claim: Claim, seat: Seat) -> None:
+        self._registry = registry
+        self.id = claim.text
+        self.code = seat.code
+        self.headers = claim.headers
+        self.grace_s = claim.grace_s
+        self.number = 0
+        self.seat: Seat | None = seat
+        self.provider: Provider | None = seat.provider
+        self.waiting: list[Waiting] | None = None
+        self.slot: Slot | None = None
+
+    @property
+    def state(self) -> str:
+        """``open`` or ``waiting``."""
+        return "waiting" if self.seat is None else "open"
+
+    def expire(self, now: float) -> None:
+        """The grace has passed."""
+        self.slot = None
+        self._registry.close(self, "expired", now)
+
+
+class Tombstones(Protocol):
+    """Ids that stay deleted, over restarts too."""
+
+    def bury(self, lambda_id: bytes, until_s: float) -> None:
+        """Remember ``lambda_id`` as deleted until a Unix time."""
+
+    def holds(self, lambda_id: bytes) -> bool:
+        """Whether ``lambda_id`` is deleted."""
+
+
+class Registry:
+    """The lambdas of one worker. Times named ``now`` are monotonic seconds."""
+
+    def __init__(
+        self,
+        machine: int,
+        limits: Limits,
+        counters: Counters,
+        wheel: Wheel,
+        directory: Directory,
+        tombstones: Tombstones,
+    ) -> None:
+        self.live: dict[bytes, Lambda] = {}
+        self.machine = machine
+        self.started_at = 0.0
+        self.started_ms = 0
+        self.publish: Publish = lambda _lambda, _kind, _detail: None
+        self._limits = limits
+        self._counters = counters
+        self._wheel = wheel
+        self._directory = directory
+        self._tombstones = tombstones
+        self._gone: dict[bytes, float] = {}
+
+    def find(self, text: bytes, now: float) -> Lambda:
+        """Return the lambda of this id.
+
+        Raises:
+            MeshError: why there is none (see ``absence``).
+        """
+        found = self.live.get(text)
+        if found is None:
+            raise self.absence(text, now)
+        return found
+
+    def absence(self, text: bytes, now: float) -> MeshError:
+        """Say why ``text`` is not a lambda that lives here."""
+        try:
+            lambda_id = parse_lambda_id(text)
+        except ValueError as error:
+            return BadRequest(str(error))
+        if place_of(lambda_id, self.machine) is not Place.HERE:
+            return out_of_reach(lambda_id, self._directory)
+        if self._is_gone(text, now):
+            return LambdaGone("this lambda has closed: ask for a new id")
+        if now - self.started_at < self._limits.recovering_s and lambda_id.unix_ms < self.started_ms:
+            return Recovering("this node has just started and the lambda may be on its way back: try again")
+        return LambdaNotFound("this node knows no such lambda: it never was, or closed long ago")
+
+    def refusal(self, claim: Claim, now_ms: int) -> MeshError | None:
+        """Say why a socket may not re-open ``claim.text``; ``None`` means that it may. ``now_ms`` is Unix time."""
+        if claim.is_new:
+            return None
+        try:
+            lambda_id: LambdaId = parse_lambda_id(claim.text)
+        except ValueError as error:
+            return BadRequest(str(error))
+        if place_of(lambda_id, self.machine) is not Place.HERE:
+            return out_of_reach(lambda_id, self._directory)
+        if self._tombstones.holds(claim.text):
+            return LambdaGone("this lambda was deleted and cannot be re-opened: ask for a new id")
+        return refusal_of(claim, lambda_id, claim.text in self.live, now_ms)
+
+    def take(self, claim: Claim, seat: Seat, now: float, now_ms: int) -> MeshError | None:
+        """Give the lambda of ``claim`` to ``seat``, whose provider has answered ``open``; return why not, or ``None``.
+
+        The last to answer wins: a socket that held the lambda is closed with 4409, its open calls are lost.
+        """
+        refusal = self.refusal(claim, now_ms)
+        if refusal is not None:
+            return refusal
+        held = self.live.get(claim.text)
+        if held is None:
+            self._gone.pop(claim.text, None)
+            held = self.live[claim.text] = Lambda(self, claim, seat)
+        else:
+            self._replace(held, claim, seat)
+        if claim.is_new:
+            self._counters.lambdas_opened += 1
+        else:
+            self._counters.lambdas_reopened += 1
+        self.publish(held, "open", "new" if claim.is_new else "reopened")
+        waiting, held.waiting = held.waiting, None
+        for call in waiting or ():
+            call.deliver(seat.provider)
+        return None
+
+    def _replace(self, held: Lambda, claim: Claim, seat: Seat) -> None:
+        old, held.seat, held.provider = held.seat, seat, seat.provider
+        if held.slot is not None:
+            held.slot.pop(held, None)
+            held.slot = None
+        if old is not None:
+            held.number = old.provider.number
+        seat.provider.number = held.number
+        held.code, held.headers, held.grace_s = seat.code, claim.headers, claim.grace_s
+        if old is not None:
+            old.provider.end(LambdaLost("the provider re-opened the lambda elsewhere: the call may have run"))
+            old.close(4409, "superseded by a newer socket")
+
+    def leave(self, text: bytes, seat: Seat, reason: str, final: bool, now: float) -> None:
+        """The socket of ``seat`` has ended. A seat that does not hold the lambda (any more) changes nothing.
+
+        ``final`` says that the provider wants no grace.
+        """
+        held = self.live.get(text)
+        if held is None or held.seat is not seat:
+            return
+        held.seat = held.provider = None
+        held.number = seat.provider.number
+        if final or held.grace_s <= 0:
+            self.close(held, reason, now)
+        else:
+            held.slot = self._wheel.add(held, now + held.grace_s)
+        seat.provider.end(LambdaLost("the provider's socket ended before it answered: the call may have run"))
+
+    def close(self, held: Lambda, reason: str, now: float) -> None:
+        """End ``held`` for everyone; its id is remembered as gone."""
+        if self.live.pop(held.id, None) is None:
+            return
+        self._remember(held.id, now)
+        self._counters.lambdas_closed += 1
+        if held.slot is not None:
+            held.slot.pop(held, None)
+            held.slot = None
+        self.publish(held, "close", reason)
+        waiting, held.waiting = held.waiting, None
+        for call in waiting or ():
+            call.give_up(LambdaGone("the lambda closed before it could take the call: ask for a new id"))
+
+    def delete(self, text: bytes, now: float, now_ms: int) -> None:
+        """Close a lambda for good: its keys are void.
+
+        Raises:
+            MeshError: why there is no such lambda.
+        """
+        held = self.find(text, now)
+        self._tombstones.bury(text, now_ms / 1000 + self._limits.resume_key_ttl_s)
+        seat = held.seat
+        held.seat = held.provider = None
+        self.close(held, "deleted", now)
+        if seat is not None:
+            seat.provider.end(LambdaLost("the lambda was deleted before it answered: the call may have run"))
+            seat.close(4410, "deleted")
+
+    def _is_gone(self, text: bytes, now: float) -> bool:
+        if self._tombstones.holds(text):
+            return True
+        until = self._gone.get(text)
+        return until is not None and until > now
+
+    def _remember(self, text: bytes, now: float) -> None:
+        gone = self._gone
+        gone[text] = now + self._limits.gone_ttl_s
+        while gone:
+            oldest = next(iter(gone))
+            if len(gone) <= self._limits.gone_ids and gone[oldest] > now:
+                return
+            del gone[oldest]

@@ -1,0 +1,185 @@
+"""The one use case: take a call, find its lambda, answer exactly once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lambdamesh.core.counters import Counters
+from lambdamesh.core.limits import Limits
+from lambdamesh.core.ports import Provider
+from lambdamesh.core.registry import Lambda, Registry
+from lambdamesh.core.wheel import Slot, Wheel
+from lambdamesh.errors import CallTimeout, Draining, LambdaLost, MeshError, Overloaded
+from lambdamesh.protocol.answer import Answer
+
+
+class Call(NamedTuple):
+    """One call on its way: ``method`` is a JSON string, ``body`` a JSON text, ``timeout_s`` what it may take."""
+
+    lambda_id: bytes
+    method: bytes
+    body: bytes
+    timeout_s: float
+
+
+class Flight:
+    """A call that has been accepted; it ends by exactly one of its methods and tells ``answer`` so.
+
+    Only whoever takes it out of its provider's ``pending`` (or out of the waiting line) may end it, which is why two
+    can never do so.
+    """
+
+    __slots__ = ("_answer", "_call", "_lambda", "_number", "_provider", "_relay", "_slot")
+
+    def __init__(self, relay: Relay, answer: Answer) -> None:
+        self._relay = relay
+        self._answer = answer
+        self._provider: Provider | None = None
+        self._number = 0
+        self._slot: Slot
+        self._lambda: Lambda | None = None
+        self._call: Call | None = None
+
+    def send(self, call: Call, provider: Provider, slot: Slot) -> None:
+        """Give the call to its provider."""
+        self._slot = slot
+        self._provider = provider
+        self._number = provider.call(call.method, call.body, self)
+
+    def wait(self, call: Call, held: Lambda, slot: Slot) -> None:
+        """Join the line of the calls that wait for ``held``."""
+        self._slot = slot
+        self._call = call
+        self._lambda = held
+        if held.waiting is None:
+            held.waiting = []
+        held.waiting.append(self)
+
+    def deliver(self, provider: Provider) -> None:
+        """The lambda is back: send the call that waited."""
+        call, self._call, self._lambda = self._call, None, None
+        if call is not None:
+            self._provider = provider
+            self._number = provider.call(call.method, call.body, self)
+
+    def give_up(self, error: MeshError) -> None:
+        """The lambda will not come back."""
+        self._call = self._lambda = None
+        self._slot.pop(self, None)
+        self._answer.fault(error)
+
+    def result(self, raw: bytes) -> None:
+        """The provider answered."""
+        self._slot.pop(self, None)
+        self._relay.counters.calls_answered += 1
+        self._answer.result(raw)
+
+    def item(self, raw: bytes) -> None:
+        """The provider sent a value of its stream."""
+        self._answer.item(raw)
+
+    def fault(self, error: MeshError) -> None:
+        """The provider answered with an error, or its socket ended."""
+        self._slot.pop(self, None)
+        if isinstance(error, LambdaLost):
+            self._relay.counters.calls_lost += 1
+        else:
+            self._relay.counters.calls_answered += 1
+        self._answer.fault(error)
+
+    def expire(self, now: float) -> None:
+        """The deadline has passed."""
+        self._withdraw()
+        self._relay.counters.calls_timed_out += 1
+        if self._provider is None:
+            error = CallTimeout("the lambda did not come back before the deadline: nothing was run", delivered="no")
+        else:
+            error = CallTimeout("the lambda did not answer before the deadline: the call may have run")
+        self._answer.fault(error)
+
+    def cancel(self) -> None:
+        """The caller has gone: free its place, tell the provider where its codec can, answer nobody."""
+        self._slot.pop(self, None)
+        self._withdraw()
+        self._relay.counters.calls_cancelled += 1
+
+    def _withdraw(self) -> None:
+        if self._provider is not None:
+            self._provider.cancel(self._number)
+        elif self._lambda is not None and self._lambda.waiting is not None:
+            self._lambda.waiting.remove(self)
+        self._call = self._lambda = None
+
+
+class Relay:
+    """Takes calls for the lambdas of one registry. Times are monotonic seconds."""
+
+    __slots__ = ("_lambda_calls", "_live", "_registry", "_waiting_calls", "_wheel", "counters", "draining")
+
+    def __init__(self, registry: Registry, wheel: Wheel, limits: Limits, counters: Counters) -> None:
+        self._registry = registry
+        self._live = registry.live
+        self._wheel = wheel
+        self._lambda_calls = limits.lambda_calls
+        self._waiting_calls = limits.waiting_calls
+        self.counters = counters
+        self.draining = False
+
+    def call(self, call: Call, answer: Answer, now: float) -> Flight | None:
+        """Take one call; ``answer`` is told its outcome once, perhaps before this returns.
+
+        Returns the flight, by which the caller can cancel, or ``None`` where it has been answered already.
+        """
+        held = self._live.get(call.lambda_id)
+        if held is None or self.draining:
+            answer.fault(self._refusal(call.lambda_id, now))
+            return None
+        provider = held.provider
+        if provider is None:
+            return self._wait(call, held, answer, now)
+        refusal = self._fullness(held, provider)
+        if refusal is not None:
+            answer.fault(refusal)
+            return None
+        self.counters.calls += 1
+        flight = Flight(self, answer)
+        flight.send(call, provider, self._wheel.add(flight, now + call.timeout_s))
+        return flight
+
+    def notify(self, call: Call, now: float) -> MeshError | None:
+        """Send a notification; return why it cannot be sent, else ``None``."""
+        held = self._live.get(call.lambda_id)
+        if held is None or self.draining:
+            return self._refusal(call.lambda_id, now)
+        if held.provider is None:
+            return Overloaded("the lambda waits to be re-opened and takes no notifications meanwhile: try again")
+        refusal = self._fullness(held, held.provider)
+        if refusal is None:
+            self.counters.notifications += 1
+            held.provider.notify(call.method, call.body)
+        return refusal
+
+    def _wait(self, call: Call, held: Lambda, answer: Answer, now: float) -> Flight | None:
+        if held.waiting is not None and len(held.waiting) >= self._waiting_calls:
+            self.counters.overloaded_waiting += 1
+            answer.fault(Overloaded(f"{self._waiting_calls} calls wait for this lambda to come back: try again later"))
+            return None
+        self.counters.calls += 1
+        flight = Flight(self, answer)
+        flight.wait(call, held, self._wheel.add(flight, now + call.timeout_s))
+        return flight
+
+    def _fullness(self, held: Lambda, provider: Provider) -> MeshError | None:
+        if len(provider.pending) >= self._lambda_calls:
+            self.counters.overloaded_lambda += 1
+            return Overloaded(f"the lambda has {self._lambda_calls} calls in flight: try again later")
+        if held.seat is not None and held.seat.congested:
+            self.counters.overloaded_queue += 1
+            return Overloaded("the lambda reads slower than it is called and its queue is full: try again later")
+        return None
+
+    def _refusal(self, lambda_id: bytes, now: float) -> MeshError:
+        if self.draining:
+            return Draining("this node is going down: call again, or another node")
+        self.counters.calls_unknown += 1
+        return self._registry.absence(lambda_id, now)
