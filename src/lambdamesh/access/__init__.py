@@ -1,0 +1,1 @@
+"""Who may do what: the rules of the doors, and the keys of lambdas."""

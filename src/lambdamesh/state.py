@@ -1,0 +1,170 @@
+"""The state directory: one node's machine id, its key, the floor under its ids, and the ids that were deleted.
+
+The directory is 0700, its files 0600, and one node at a time holds its lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+
+from lambdamesh.ids import machine_id_text, parse_lambda_id, parse_machine_id
+
+FLOOR_AHEAD_MS = 10_000
+"""How far ahead of the ids minted the floor on disk lies."""
+
+_NODE_KEY_BYTES = 32
+_SYSTEM_STATE = Path("/var/lib/lambdamesh")
+
+
+class StateError(Exception):
+    """The state directory cannot be used; the message says why and what to do."""
+
+
+def default_path(environ: dict[str, str] | os._Environ[str]) -> Path:
+    """Where the state is kept where nobody says: for the service, for root, for a user."""
+    service = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if service:
+        return Path(service)
+    if os.geteuid() == 0:
+        return _SYSTEM_STATE
+    base = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME") or Path.home()) / ".local" / "state"
+    return Path(base) / "lambdamesh"
+
+
+class State:
+    """The state directory of a running node. Made with ``open_state``; ``close`` gives the lock back."""
+
+    def __init__(self, path: Path, lock_fd: int) -> None:
+        self.path = path
+        self._lock_fd = lock_fd
+        self._deleted: dict[bytes, float] = {}
+
+    def close(self) -> None:
+        """Give the lock back."""
+        os.close(self._lock_fd)
+
+    def machine_id(self, wanted: str | None) -> int:
+        """Return the machine id: ``wanted`` (8 hex digits), else the one on disk, else a new one.
+
+        Raises:
+            StateError: what is wanted or on disk is no machine id.
+        """
+        path = self.path / "machine-id"
+        try:
+            text = wanted or _read_text(path)
+            machine = parse_machine_id(text) if text else secrets.randbelow(2**32 - 1) + 1
+        except ValueError as error:
+            raise StateError(f"{path}: {error}") from None
+        if _read_text(path) != machine_id_text(machine):
+            _write(path, machine_id_text(machine).encode() + b"\n")
+        return machine
+
+    def node_key(self) -> bytes:
+        """Return the 32 bytes under which resume keys are made.
+
+        Raises:
+            StateError: the file holds something else.
+        """
+        path = self.path / "node-key"
+        if not path.exists():
+            _write(path, secrets.token_bytes(_NODE_KEY_BYTES))
+        key = path.read_bytes()
+        if len(key) != _NODE_KEY_BYTES:
+            raise StateError(f"{path} is not {_NODE_KEY_BYTES} bytes: restore it, or remove it to void all keys")
+        return key
+
+    def floor_ms(self) -> int:
+        """Return a Unix time in milliseconds under which every id minted before lies; 0 on a new directory."""
+        path = self.path / "floor-0"
+        text = _read_text(path)
+        if text and not text.isdecimal():
+            raise StateError(f"{path} is not a number: restore it, or remove it if the clock is right")
+        return int(text or "0")
+
+    def raise_floor(self, floor_ms: int) -> None:
+        """Write a new floor."""
+        _write(self.path / "floor-0", b"%d\n" % floor_ms)
+
+    def load_deleted(self, now_s: float) -> None:
+        """Read the ids that stay deleted, and forget those whose last key has expired."""
+        path = self.path / "deleted"
+        for line in (_read_text(path) or "").splitlines():
+            text, _, until = line.partition(" ")
+            try:
+                parse_lambda_id(text.encode())
+                until_s = float(until)
+            except ValueError:
+                continue
+            if until_s > now_s:
+                self._deleted[text.encode()] = until_s
+        _write(path, b"".join(_grave(text, until_s) for text, until_s in self._deleted.items()))
+
+    def bury(self, lambda_id: bytes, until_s: float) -> None:
+        """Remember ``lambda_id`` as deleted until a Unix time, over restarts too."""
+        self._deleted[lambda_id] = until_s
+        with (self.path / "deleted").open("ab") as file:
+            file.write(_grave(lambda_id, until_s))
+
+    def forget_deleted(self, now_s: float) -> None:
+        """Forget the deleted ids whose last key has expired."""
+        for text in [text for text, until_s in self._deleted.items() if until_s <= now_s]:
+            del self._deleted[text]
+
+    def holds(self, lambda_id: bytes) -> bool:
+        """Whether ``lambda_id`` is deleted."""
+        return lambda_id in self._deleted
+
+
+def open_state(path: Path) -> State:
+    """Make ``path`` if it is not there, and lock it.
+
+    Raises:
+        StateError: another node holds it, or it cannot be written.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+        lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateError(
+            f"the state directory {path} cannot be used ({error.strerror}): choose another with --state"
+        ) from None
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pid = os.pread(lock_fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(lock_fd)
+        raise StateError(
+            f"the state directory {path} is held by the node with pid {pid}: stop it, or give this one another --state"
+        ) from None
+    os.ftruncate(lock_fd, 0)
+    os.pwrite(lock_fd, b"%d\n" % os.getpid(), 0)
+    return State(path, lock_fd)
+
+
+def _grave(lambda_id: bytes, until_s: float) -> bytes:
+    return b"%b %d\n" % (lambda_id, until_s)
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return path.read_text("ascii").strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StateError(f"{path} cannot be read: {error}") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace a file as a whole."""
+    fresh = path.with_name(path.name + ".new")
+    try:
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+        fresh.replace(path)
+    except OSError as error:
+        raise StateError(f"{path} cannot be written: {error.strerror}") from None
