@@ -1,0 +1,168 @@
+"""Hands an accepted connection over to picows: the only module that knows picows from the inside.
+
+picows serves connections that it has accepted itself. Here one that has spoken HTTP is given a picows protocol, which
+is fed a small, regular handshake in place of the one that came. What picows wants to write goes through ``Wire``, so
+that its frames (pongs, and closes for what it finds wrong) keep their place among ours and none of them is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket as stdlib_socket
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from picows import WSListener, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+_READ_BUFFER_BYTES = 2048
+_HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: node\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
+)
+
+# picows logs each connection at level INFO, and makes a logger for each unless it is given an adapter.
+_silent = logging.getLogger("lambdamesh.picows")
+_silent.disabled = True
+_LOG = logging.LoggerAdapter(_silent, {})
+
+
+class WireOwner(Protocol):
+    """Who decides what becomes of the bytes that picows wants to write."""
+
+    def write_raw(self, frame: bytes) -> None:
+        """picows sends a frame of its own: a pong, or a close."""
+
+    def picows_closed(self) -> None:
+        """picows wants the connection closed."""
+
+
+class _NoTcpOptions:
+    """A socket for picows to set TCP options on that a Unix socket would refuse."""
+
+    __slots__ = ("_fileno",)
+
+    def __init__(self, fileno: int) -> None:
+        self._fileno = fileno
+
+    def fileno(self) -> int:
+        return self._fileno
+
+    def setsockopt(self, *_option: object) -> None:
+        pass
+
+    def getsockopt(self, *_option: object) -> int:
+        return 0
+
+
+class Wire:
+    """The transport that picows sees."""
+
+    __slots__ = ("_owner", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, owner: WireOwner) -> None:
+        self._transport = transport
+        self._owner = owner
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the connection knows; its socket takes any option."""
+        found = self._transport.get_extra_info(name, default)
+        if name == "socket" and found is not None and found.family == stdlib_socket.AF_UNIX:
+            return _NoTcpOptions(found.fileno())
+        return found
+
+    def get_write_buffer_size(self) -> int:
+        """Never 0: picows would write past us, straight to the socket."""
+        return 1
+
+    def write(self, frame: bytes) -> None:
+        """Take a frame of picows's own."""
+        self._owner.write_raw(bytes(frame))
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        """Take a frame of picows's own, in pieces."""
+        self._owner.write_raw(b"".join(pieces))
+
+    def is_closing(self) -> bool:
+        """Whether the connection is closing."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Tell the owner that picows is done."""
+        self._owner.picows_closed()
+
+    def abort(self) -> None:
+        """Tell the owner that picows is done."""
+        self._owner.picows_closed()
+
+
+class Remains(asyncio.Protocol):
+    """What is left of a connection whose conversation is over: it reads and forgets, until the other side closes."""
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: WSProtocol) -> None:
+        self._protocol = protocol
+
+    def data_received(self, data: bytes) -> None:
+        """Forget it."""
+
+    def eof_received(self) -> bool:
+        """The other side is done."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell picows, and so the listener."""
+        self._protocol.connection_lost(exc)
+
+
+def adopt(transport: asyncio.Transport, listener: WSListener, wire: Wire, fields: Fields, max_frame_bytes: int) -> Any:
+    """Give ``transport`` to picows, which answers 101 with ``fields`` through ``wire``.
+
+    Returns the protocol; ``feed`` gives it the handshake and what came behind it. Reading must be paused.
+    """
+    headers = [(name.decode(), value.decode("latin-1")) for name, value in fields]
+
+    def accept(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), listener)
+
+    protocol = WSProtocol(
+        None,
+        None,
+        False,
+        accept,
+        _LOG,
+        True,
+        None,
+        False,
+        0,
+        0,
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        True,
+        max_frame_bytes,
+        None,
+        _READ_BUFFER_BYTES,
+    )
+    transport.set_protocol(protocol)
+    protocol.connection_made(wire)
+    return protocol
+
+
+def feed(protocol: Any, key: bytes, tail: bytes) -> None:
+    """Give ``protocol`` its handshake, with the client's ``Sec-WebSocket-Key``, and the bytes that came behind it."""
+    rest = memoryview(_HANDSHAKE % key + tail)
+    while rest:
+        room = protocol.get_buffer(-1)
+        size = min(len(room), len(rest))
+        room[:size] = rest[:size]
+        del room
+        protocol.buffer_updated(size)
+        rest = rest[size:]
+
+
+def websocket_key(fields: Mapping[bytes, bytes]) -> bytes:
+    """Return the client's ``Sec-WebSocket-Key``."""
+    return fields.get(b"sec-websocket-key", b"")

@@ -1,0 +1,103 @@
+"""What everything behind one door shares: the parts it was given, and what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from lambdamesh.core.budget import Budget
+from lambdamesh.core.clock import Clock
+from lambdamesh.core.counters import Counters
+from lambdamesh.core.limits import Limits
+from lambdamesh.core.registry import Registry
+from lambdamesh.core.relay import Relay
+from lambdamesh.core.wheel import Wheel
+from lambdamesh.door.events import Events
+from lambdamesh.door.ports import Access, Exposition, Peers, ResumeKeys
+from lambdamesh.door.reading import Shared
+from lambdamesh.door.request import Reply, Request
+from lambdamesh.door.responses import StatusLines
+from lambdamesh.errors import MeshError
+from lambdamesh.ids import LambdaId, Rays
+from lambdamesh.protocol.session import SessionCounters
+
+
+class Dispatcher(Protocol):
+    """Finds what a request asks for and has it answered."""
+
+    def dispatch(self, request: Request, reply: Reply) -> None:
+        """Answer ``request`` through ``reply``, now or later."""
+
+    def precheck(self, request: Request) -> MeshError | None:
+        """Say why ``request`` would be refused whatever its body; ``None`` if it would not."""
+
+
+class Ending(Protocol):
+    """A connection, for a drain."""
+
+    def drain(self) -> None:
+        """Close as soon as nothing is in hand."""
+
+
+class Closing(Protocol):
+    """A WebSocket, for a drain."""
+
+    def close(self, code: int, reason: str, event: str = ...) -> None:
+        """Close with a code."""
+
+
+class Facts:
+    """What does not change while the node runs."""
+
+    __slots__ = ("host_name", "machine", "version")
+
+    def __init__(self, host_name: str, machine: int, version: str) -> None:
+        self.host_name = host_name
+        self.machine = machine
+        self.version = version
+
+
+class Core:
+    """The parts of the core that a door works with."""
+
+    __slots__ = ("budget", "clock", "counters", "limits", "mint", "rays", "registry", "relay", "sessions", "wheel")
+
+    limits: Limits
+    counters: Counters
+    clock: Clock
+    wheel: Wheel
+    budget: Budget
+    registry: Registry
+    relay: Relay
+    rays: Rays
+    sessions: SessionCounters
+    mint: Callable[[], LambdaId]
+
+
+class Door:
+    """One door. Its siblings (access, keys, peers, metrics) are ports; ``routes`` is set by whoever builds it."""
+
+    def __init__(self, core: Core, facts: Facts, access: Access, keys: ResumeKeys, peers: Peers) -> None:
+        self.limits = core.limits
+        self.counters = core.counters
+        self.clock = core.clock
+        self.wheel = core.wheel
+        self.budget = core.budget
+        self.registry = core.registry
+        self.relay = core.relay
+        self.rays = core.rays
+        self.sessions = core.sessions
+        self.mint = core.mint
+        self.facts = facts
+        self.access = access
+        self.keys = keys
+        self.peers = peers
+        self.routes: Dispatcher
+        self.exposition: Exposition = lambda: b""
+        self.connection_closed: Callable[[], None] = lambda: None
+        self.reading = Shared(core.limits, core.budget, core.counters, access.admit)
+        self.status_lines = StatusLines(core.clock.unix_ms / 1000)
+        self.events = Events(core.limits, core.counters, core.wheel, core.clock)
+        self.connections: dict[Ending, None] = {}
+        self.sockets: dict[Closing, None] = {}
+        self.is_ready = False

@@ -1,0 +1,78 @@
+"""What the node says of itself: ``/ping``, ``/version``, ``/peers``, health, metrics, ``/debug/headers``."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lambdamesh.door.door import Door
+from lambdamesh.door.registration import canonical, is_secret
+from lambdamesh.door.request import Fields, Reply, Request
+from lambdamesh.door.targets import Target
+from lambdamesh.errors import Draining
+
+_TEXT: Fields = ((b"Content-Type", b"text/plain; charset=utf-8"),)
+_METRICS: Fields = ((b"Content-Type", b"text/plain; version=0.0.4; charset=utf-8"),)
+_CREDENTIALS = (b"ticket.", b"key.", b"token.")
+_SECRET_QUERY = ("key", "ticket", "token")
+
+
+def ping(door: Door, _request: Request, reply: Reply, _target: Target) -> None:
+    """Answer with the host name."""
+    reply.respond(200, msgspec.json.encode(door.facts.host_name))
+
+
+def version(door: Door, _request: Request, reply: Reply, _target: Target) -> None:
+    """Answer with the version."""
+    reply.respond(200, msgspec.json.encode(door.facts.version))
+
+
+def peers(door: Door, _request: Request, reply: Reply, _target: Target) -> None:
+    """Answer with every node that is known."""
+    reply.respond(200, msgspec.json.encode(door.peers.listing(door.clock.unix_ms / 1000)))
+
+
+def alive_peers(door: Door, _request: Request, reply: Reply, _target: Target) -> None:
+    """Answer with every node that is known and alive."""
+    listing = door.peers.listing(door.clock.unix_ms / 1000)
+    reply.respond(200, msgspec.json.encode([peer for peer in listing if peer["alive"]]))
+
+
+def healthz(_door: Door, _request: Request, reply: Reply, _target: Target) -> None:
+    """Answer that the process lives."""
+    reply.respond(200, b'{"status":"ok"}')
+
+
+def readyz(door: Door, _request: Request, reply: Reply, _target: Target) -> None:
+    """Answer whether new lambdas and calls are taken."""
+    if not door.is_ready:
+        raise Draining("this node is going down")
+    reply.respond(200, b'{"status":"ready"}')
+
+
+def metrics(door: Door, _request: Request, reply: Reply, _target: Target) -> None:
+    """Answer with the metrics in Prometheus's text format."""
+    reply.respond(200, door.exposition(), _METRICS)
+
+
+def debug_headers(_door: Door, request: Request, reply: Reply, target: Target) -> None:
+    """Answer with the request as the node sees it, secrets blanked."""
+    path = "/" + b"/".join(target.segments).decode("latin-1")
+    query = "&".join(f"{name}={'***' if name in _SECRET_QUERY else value}" for name, value in target.query.items())
+    lines = [f"{request.verb.decode()} {path}{'?' + query if query else ''} HTTP/1.1"]
+    for name, value in request.head.lines:
+        lines.append(f"{canonical(name)}: {_shown(name.lower(), value)}")
+    lines += [f"P-Ip: {request.peer}", f"X-Ray: {request.ray.decode()}"]
+    reply.respond(200, "\r\n".join(lines).encode() + b"\r\n", _TEXT)
+
+
+def _shown(name: bytes, value: bytes) -> str:
+    if is_secret(name):
+        return "***"
+    if name == b"sec-websocket-protocol":
+        entries = (entry.strip() for entry in value.split(b","))
+        value = b", ".join(_blanked(entry) for entry in entries)
+    return value.decode("utf-8", "replace")
+
+
+def _blanked(entry: bytes) -> bytes:
+    return entry.partition(b".")[0] + b".***" if entry.startswith(_CREDENTIALS) else entry

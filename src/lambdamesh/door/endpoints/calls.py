@@ -1,0 +1,98 @@
+"""``POST /lambda/{id}/{method}``: the call."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import NamedTuple
+
+from lambdamesh.core.relay import Call
+from lambdamesh.door.door import Door
+from lambdamesh.door.request import Reply, Request
+from lambdamesh.door.targets import Target, flag, parse_target, quoted_method, seconds
+from lambdamesh.errors import BadRequest, MeshError, Unsupported
+from lambdamesh.ids import parse_lambda_id
+from lambdamesh.protocol.json_text import NULL, is_json
+
+_REMEMBERED_TARGETS = 4096
+
+
+class CallTarget(NamedTuple):
+    """The target of a call: ``method`` is a JSON string; ``timeout_s`` is ``None`` where the query names none."""
+
+    lambda_id: bytes
+    method: bytes
+    timeout_s: float | None
+    pretty: bool
+
+
+class Calls:
+    """Answers calls. Targets are taken apart once and remembered, as many as fit."""
+
+    __slots__ = ("_call_timeout_s", "_door", "_targets", "_timeout_max_s")
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._targets: dict[bytes, CallTarget] = {}
+        self._call_timeout_s = door.limits.call_timeout_s
+        self._timeout_max_s = door.limits.call_timeout_max_s
+
+    def target(self, target: bytes) -> CallTarget:
+        """Read the target of a call.
+
+        Raises:
+            BadRequest: its id, its method or its query is not legal.
+        """
+        known = self._targets.get(target)
+        if known is None:
+            known = self._read(parse_target(target))
+            if len(self._targets) >= _REMEMBERED_TARGETS:
+                self._targets.clear()
+            self._targets[target] = known
+        return known
+
+    def known_target(self, target: bytes) -> CallTarget | None:
+        """Return what is remembered of ``target``."""
+        return self._targets.get(target)
+
+    def _read(self, target: Target) -> CallTarget:
+        _, lambda_id, segment = target.segments
+        try:
+            parse_lambda_id(lambda_id)
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+        timeout = target.query.get("timeout")
+        timeout_s = None if timeout is None else seconds(timeout, self._timeout_max_s, "timeout")
+        return CallTarget(lambda_id, quoted_method(segment), timeout_s, flag(target.query, "pretty"))
+
+    def precheck(self, request: Request) -> MeshError | None:
+        """Say why a call would be refused whatever its body."""
+        if request.head.is_encoded:
+            return Unsupported("the body is plain JSON: send it without Content-Encoding")
+        return None
+
+    def answer(self, request: Request, reply: Reply, target: CallTarget) -> None:
+        """Call the lambda, or send it a notification where the caller prefers not to wait.
+
+        Raises:
+            MeshError: the call is refused.
+        """
+        head = request.head
+        request.is_call = True
+        request.pretty = target.pretty
+        if head.is_encoded:
+            raise Unsupported("the body is plain JSON: send it without Content-Encoding")
+        body = request.body or NULL
+        if not is_json(body):
+            raise BadRequest("the body is not JSON (RFC 8259, in UTF-8, at most 512 levels)")
+        timeout_s = target.timeout_s
+        if timeout_s is None:
+            wait_s = head.wait_s
+            timeout_s = self._call_timeout_s if wait_s is None else min(wait_s, self._timeout_max_s)
+        call = Call(target.lambda_id, target.method, body, timeout_s)
+        if head.respond_async:
+            refusal = self._door.relay.notify(call, monotonic())
+            if refusal is not None:
+                raise refusal
+            reply.respond(202, b"{}")
+            return
+        reply.in_flight(self._door.relay.call(call, reply, monotonic()))

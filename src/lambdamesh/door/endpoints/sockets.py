@@ -1,0 +1,105 @@
+"""The routes that become WebSockets, and the stream of events."""
+
+from __future__ import annotations
+
+from lambdamesh.core.reopening import Claim, Key
+from lambdamesh.door.caller import CallerSocket
+from lambdamesh.door.door import Door
+from lambdamesh.door.handshake import Offer, check_handshake, read_offer, says_why_by_close
+from lambdamesh.door.provider import ProviderSocket
+from lambdamesh.door.registration import registration_headers
+from lambdamesh.door.request import Fields, HttpReply, Request
+from lambdamesh.door.targets import Target, seconds
+from lambdamesh.door.turned_away import TurnedAway
+from lambdamesh.errors import Draining, Forbidden, MeshError
+from lambdamesh.protocol.json_rpc import CODE
+
+CODECS = (CODE.encode(),)
+
+
+def open_lambda(door: Door, request: Request, reply: HttpReply, target: Target) -> None:
+    """Open a lambda under a new id."""
+    offer = _shake(request)
+    grace_s = _grace_s(door, target)
+    if not door.is_ready:
+        _turn_away(door, request, reply, offer, Draining("this node is going down: connect to another"))
+        return
+    text = door.mint().text
+    _seat(door, request, reply, offer, Claim(text, True, Key.NONE, grace_s, _headers(request, offer)))
+
+
+def reopen_lambda(door: Door, request: Request, reply: HttpReply, target: Target) -> None:
+    """Open a lambda again under its id."""
+    offer = _shake(request)
+    grace_s = _grace_s(door, target)
+    text = target.segments[2]
+    claim = Claim(text, False, _key(door, request, offer, target), grace_s, _headers(request, offer))
+    refusal = _refusal(door, request, claim)
+    if refusal is None:
+        _seat(door, request, reply, offer, claim)
+    else:
+        door.counters.reopens_refused += 1
+        _turn_away(door, request, reply, offer, refusal)
+
+
+def connect(door: Door, request: Request, reply: HttpReply, _target: Target) -> None:
+    """Open the whole API over one socket."""
+    offer = _shake(request)
+    if not door.is_ready:
+        _turn_away(door, request, reply, offer, Draining("this node is going down: connect to another"))
+        return
+    reply.upgrade(CallerSocket(door, request), _protocol(offer))
+
+
+def events(door: Door, _request: Request, reply: HttpReply, _target: Target) -> None:
+    """Answer with the events of this node's lambdas as they happen."""
+    door.events.subscribe(reply)
+
+
+def _shake(request: Request) -> Offer:
+    check_handshake(request.head)
+    return read_offer(request.head, CODECS)
+
+
+def _seat(door: Door, request: Request, reply: HttpReply, offer: Offer, claim: Claim) -> None:
+    key = door.keys.mint(claim.text, door.clock.unix_ms / 1000)
+    reply.upgrade(ProviderSocket(door, request.peer, claim), (*_protocol(offer), (b"Lambda-Resume-Key", key)))
+
+
+def _turn_away(door: Door, request: Request, reply: HttpReply, offer: Offer, refusal: MeshError) -> None:
+    if not says_why_by_close(request.head):
+        raise refusal
+    reply.upgrade(TurnedAway(door, request.peer, refusal), _protocol(offer))
+
+
+def _protocol(offer: Offer) -> Fields:
+    return () if offer.codec is None else ((b"Sec-WebSocket-Protocol", offer.codec),)
+
+
+def _headers(request: Request, offer: Offer) -> bytes:
+    return registration_headers(request, offer.codec)
+
+
+def _grace_s(door: Door, target: Target) -> float:
+    grace = target.query.get("grace")
+    return 0.0 if grace is None else seconds(grace, door.limits.grace_max_s, "grace")
+
+
+def _key(door: Door, request: Request, offer: Offer, target: Target) -> Key:
+    shown = (
+        request.head.fields.get(b"lambda-resume-key")
+        or offer.credentials.get("key")
+        or target.query.get("key", "").encode()
+    )
+    if not shown:
+        return Key.NONE
+    is_right = door.keys.is_right(shown, target.segments[2], door.clock.unix_ms / 1000)
+    return Key.RIGHT if is_right else Key.WRONG
+
+
+def _refusal(door: Door, request: Request, claim: Claim) -> MeshError | None:
+    if not door.is_ready:
+        return Draining("this node is going down: connect to another")
+    if claim.key is Key.NONE and not request.admission.is_own:
+        return Forbidden("a page of another origin re-opens a lambda with its key only")
+    return door.registry.refusal(claim, door.clock.unix_ms)

@@ -1,0 +1,81 @@
+"""The stream of what happens to lambdas, as server-sent events (WHATWG HTML, 9.2)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from lambdamesh.core.clock import Clock
+from lambdamesh.core.counters import Counters
+from lambdamesh.core.limits import Limits
+from lambdamesh.core.listing import timestamp
+from lambdamesh.core.registry import Lambda
+from lambdamesh.core.wheel import Wheel
+from lambdamesh.errors import Overloaded
+
+CONTENT_TYPE = b"text/event-stream; charset=utf-8"
+
+
+class Subscriber(Protocol):
+    """An answer that goes on."""
+
+    def stream(self, content_type: bytes) -> bool:
+        """Begin; ``False`` where the answer has ended with its head."""
+
+    def send(self, piece: bytes) -> None:
+        """Add a piece."""
+
+
+class Events:
+    """Passes events on to whoever has subscribed, and a comment where there was none for a while."""
+
+    __slots__ = ("_clock", "_counters", "_limits", "_subscribers", "_wheel")
+
+    def __init__(self, limits: Limits, counters: Counters, wheel: Wheel, clock: Clock) -> None:
+        self._limits = limits
+        self._counters = counters
+        self._wheel = wheel
+        self._clock = clock
+        self._subscribers: dict[Subscriber, None] = {}
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Begin a stream.
+
+        Raises:
+            Overloaded: as many are open as may be.
+        """
+        if len(self._subscribers) >= self._limits.events_subscribers:
+            self._counters.overloaded_events += 1
+            raise Overloaded(f"{self._limits.events_subscribers} event streams are open: close one")
+        if not subscriber.stream(CONTENT_TYPE):
+            return
+        subscriber.send(b": this node's lambdas\n\n")
+        if not self._subscribers:
+            self._wheel.add(self, self._clock.now + self._limits.stream_ping_s)
+        self._subscribers[subscriber] = None
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """End a stream that its reader has left."""
+        self._subscribers.pop(subscriber, None)
+
+    def publish(self, subject: Lambda, kind: str, detail: str) -> None:
+        """Tell every subscriber of one event (``core.registry.Publish``)."""
+        if not self._subscribers:
+            return
+        fields: dict[str, object] = {"id": subject.id.decode()}
+        if kind == "open":
+            fields |= {"timestamp": timestamp(subject.id), "code": subject.code, "reopened": detail == "reopened"}
+        else:
+            fields["reason"] = detail
+        self._send(b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode(fields)))
+
+    def expire(self, now: float) -> None:
+        """Time for a comment (``Expiring``)."""
+        if self._subscribers:
+            self._send(b": ping\n\n")
+            self._wheel.add(self, now + self._limits.stream_ping_s)
+
+    def _send(self, piece: bytes) -> None:
+        for subscriber in tuple(self._subscribers):
+            subscriber.send(piece)

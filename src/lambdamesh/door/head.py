@@ -1,0 +1,104 @@
+"""What the head of a request says, read once for all requests of a connection that say the same."""
+
+from __future__ import annotations
+
+from lambdamesh.core.limits import Limits
+from lambdamesh.errors import BadRequest, HeadTooLarge, MeshError
+
+HeaderLines = list[tuple[bytes, bytes]]
+
+_ONCE = frozenset((b"host", b"content-length", b"origin", b"sec-websocket-key", b"authorization", b"lambda-resume-key"))
+
+
+class Head:
+    """The header fields of a request by lower-case name; lines of the same name are joined with commas.
+
+    ``error`` says why the head cannot be accepted at all; ``wait_s`` and ``respond_async`` what ``Prefer`` asks for
+    (RFC 7240); ``content_length`` is 0 where none is given; ``has_body`` also where its length is unknown.
+    """
+
+    __slots__ = (
+        "content_length",
+        "error",
+        "expects_continue",
+        "fields",
+        "has_body",
+        "is_encoded",
+        "is_http10",
+        "lines",
+        "respond_async",
+        "upgrades",
+        "wait_s",
+    )
+
+    def __init__(self, lines: HeaderLines, size_bytes: int, limits: Limits) -> None:
+        self.lines = lines
+        self.fields: dict[bytes, bytes] = {}
+        self.error: MeshError | None = None
+        if size_bytes > limits.head_bytes or len(lines) > limits.head_lines:
+            self.error = HeadTooLarge(
+                f"the head of a request is at most {limits.head_bytes} bytes and {limits.head_lines} lines"
+            )
+        for name, value in lines:
+            self._add(name.lower(), value.strip(b" \t"))
+        if self.error is None:
+            self.error = self._framing_error()
+        length = self.fields.get(b"content-length", b"0")
+        self.content_length = int(length) if self.error is None else 0
+        self.has_body = self.content_length > 0 or b"transfer-encoding" in self.fields
+        self.upgrades = b"upgrade" in self.fields
+        self.is_encoded = self.fields.get(b"content-encoding", b"identity").lower() != b"identity"
+        self.is_http10 = False
+        self.expects_continue = self.fields.get(b"expect", b"").lower() == b"100-continue"
+        self.wait_s: float | None = None
+        self.respond_async = False
+        self._read_preferences(self.fields.get(b"prefer", b""))
+
+    def _add(self, name: bytes, value: bytes) -> None:
+        fields = self.fields
+        if name not in fields:
+            fields[name] = value
+        elif name in _ONCE:
+            self.error = self.error or BadRequest(f"{name.decode()} is given twice")
+        else:
+            fields[name] = fields[name] + b", " + value
+
+    def _framing_error(self) -> MeshError | None:
+        fields = self.fields
+        if not fields.get(b"host"):
+            return BadRequest("the request has no Host")
+        length = fields.get(b"content-length")
+        if length is None:
+            return None
+        if not length.isdigit():
+            return BadRequest("Content-Length is not a number")
+        if b"transfer-encoding" in fields:
+            return BadRequest("the request has both Content-Length and Transfer-Encoding")
+        return None
+
+    def _read_preferences(self, prefer: bytes) -> None:
+        for part in prefer.lower().split(b","):
+            name, _, value = part.partition(b";")[0].partition(b"=")
+            if name.strip() == b"respond-async":
+                self.respond_async = True
+            elif name.strip() == b"wait":
+                self.wait_s = _seconds(value.strip(b' \t"'))
+
+    @property
+    def asks_websocket(self) -> bool:
+        """Whether this is the head of a WebSocket handshake (RFC 6455, 4.2.1)."""
+        return _has_token(self.fields.get(b"upgrade", b""), b"websocket") and _has_token(
+            self.fields.get(b"connection", b""), b"upgrade"
+        )
+
+
+def _has_token(value: bytes, token: bytes) -> bool:
+    return token in (part.strip() for part in value.lower().split(b","))
+
+
+def _seconds(text: bytes) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < float("inf") else None

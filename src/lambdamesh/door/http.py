@@ -1,0 +1,390 @@
+"""One HTTP/1.1 connection: requests are answered one at a time, in order, and no phase of it takes for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import cast
+
+import structlog
+
+from lambdamesh.core.relay import Flight
+from lambdamesh.core.wheel import Slot
+from lambdamesh.door.door import Door
+from lambdamesh.door.reading import Phase, RequestReader
+from lambdamesh.door.request import Adopting, Fields, Request
+from lambdamesh.door.responses import JSON_TYPE, error_body
+from lambdamesh.errors import MeshError, RequestTimeout
+from lambdamesh.protocol.json_text import pretty
+
+log = structlog.get_logger(__name__)
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PACE_CHECK_S = 1.0
+
+
+class HttpConnection(asyncio.Protocol):
+    """Has the door's routes answer what its reader reads.
+
+    It is the ``Reply`` of the request in hand (``_current``), where its reader puts requests (``Requests``), and an
+    ``Expiring`` for its own time limits.
+    """
+
+    __slots__ = (
+        "_armed_at",
+        "_continue_owed",
+        "_current",
+        "_door",
+        "_flight",
+        "_idle_since",
+        "_lingering",
+        "_paused_bytes",
+        "_paused_since",
+        "_peer",
+        "_pumping",
+        "_queue",
+        "_queued_bytes",
+        "_reader",
+        "_reading_paused",
+        "_slot",
+        "_spoken",
+        "_streaming",
+        "_tail",
+        "_transport",
+        "_watched_since",
+        "_watched_stage",
+        "_write",
+        "_write_paused",
+    )
+
+    owns_connection = True
+
+    def __init__(self, door: Door, peer: str) -> None:
+        self._door = door
+        self._peer = peer
+        self._reader = RequestReader(door.reading, self)
+        self._current: Request | None = None
+        self._flight: Flight | None = None
+        self._queue: deque[Request] = deque()
+        self._queued_bytes = 0
+        self._tail = b""
+        self._slot: Slot | None = None
+        self._armed_at = 0.0
+        self._watched_since = 0.0
+        self._watched_stage = 0
+        self._paused_since = 0.0
+        self._paused_bytes = 0
+        self._continue_owed = self._lingering = self._pumping = self._reading_paused = False
+        self._spoken = self._streaming = self._write_paused = False
+
+    # -- the transport ------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin (asyncio)."""
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        self._write = self._transport.write
+        self._idle_since = self._door.clock.now
+        self._door.connections[self] = None
+        self._arm(self._idle_since + self._door.limits.silent_timeout_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End: whatever is in flight is cancelled (asyncio)."""
+        self._disown()
+        self._door.connection_closed()
+        flight, self._flight, self._current = self._flight, None, None
+        if flight is not None:
+            flight.cancel()
+        if self._streaming:
+            self._door.events.unsubscribe(self)
+
+    def _disown(self) -> None:
+        """Leave the door's care: the connection has ended, or speaks WebSocket from now on."""
+        self._door.connections.pop(self, None)
+        if self._slot is not None:
+            self._slot.pop(self, None)
+            self._slot = None
+        self._queue.clear()
+        self._reader.close()
+        # Reader and connection hold one another: without this, only the cycle collector would free the two.
+        del self._reader
+
+    def eof_received(self) -> bool:
+        """The other side has finished: so have we (asyncio)."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The other side reads slower than it asks: answer nothing more until it has caught up (asyncio)."""
+        self._write_paused = True
+        self._paused_since = self._door.clock.now
+        self._paused_bytes = self._transport.get_write_buffer_size()
+        self._arm(self._paused_since + self._door.limits.write_deadline_s)
+
+    def resume_writing(self) -> None:
+        """It has caught up (asyncio)."""
+        self._write_paused = False
+        self._pump()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on (asyncio)."""
+        reader = self._reader
+        reader.feed(data)
+        if reader.phase is not Phase.BETWEEN:
+            self._watch_arrival(reader)
+
+    # -- requests, one at a time --------------------------------------------------------------------------------
+
+    def request(self, request: Request) -> None:
+        """Answer a request now, or when those before it are answered (``Requests``)."""
+        if self._current is None and not self._queue and not self._write_paused:
+            self._begin(request)
+            return
+        self._queue.append(request)
+        self._queued_bytes += len(request.body)
+        limits = self._door.limits
+        if len(self._queue) >= limits.pipeline_requests or self._queued_bytes > limits.queue_bytes:
+            self._pause_reading()
+
+    def expectation(self, request: Request) -> MeshError | None:
+        """Let a body come that the routes would take (``Requests``)."""
+        refusal = self._door.routes.precheck(request)
+        if refusal is None:
+            if self._current is None and not self._queue:
+                self._write(_CONTINUE)
+            else:
+                self._continue_owed = True
+        return refusal
+
+    def handshake(self, request: Request, tail: bytes) -> None:
+        """Read nothing more until the connection has been handed over (``Requests``)."""
+        self._tail = tail
+        self._pause_reading()
+        self.request(request)
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _pump(self) -> None:
+        if self._pumping:
+            return
+        self._pumping = True
+        while self._queue and self._current is None and not self._write_paused:
+            request = self._queue.popleft()
+            self._queued_bytes -= len(request.body)
+            self._begin(request)
+        self._pumping = False
+        if self._queue or self._current is not None or self._transport.is_closing():
+            return
+        if self._continue_owed:
+            self._continue_owed = False
+            self._write(_CONTINUE)
+        if self._reading_paused:
+            self._reading_paused = False
+            self._watched_since = self._door.clock.now
+            self._transport.resume_reading()
+
+    def _begin(self, request: Request) -> None:
+        self._spoken = True
+        self._current = request
+        door = self._door
+        door.counters.requests += 1
+        request.peer = self._peer
+        request.ray = door.rays.mint()
+        try:
+            door.routes.dispatch(request, self)
+        except MeshError as error:
+            self.refuse(error)
+        except Exception:
+            log.exception("internal_error", ray=request.ray.decode(), once_a_minute=True)
+            if self._current is request:
+                self.refuse(MeshError("this node has a bug: look for the ray in its log"))
+            else:
+                self._transport.abort()
+
+    def _answered(self, request: Request) -> None:
+        self._current = self._flight = None
+        self._idle_since = self._door.clock.now
+        if not request.keep_alive:
+            self._close_gently()
+        elif self._queue or self._reading_paused or self._continue_owed:
+            self._pump()
+
+    # -- the reply ----------------------------------------------------------------------------------------------
+
+    def in_flight(self, flight: Flight | None) -> None:
+        """Remember a call, to cancel it should the caller go (``Reply``)."""
+        if flight is not None:
+            self._flight = flight
+
+    def result(self, raw: bytes) -> None:
+        """Answer a call with its result, byte for byte (``Reply``)."""
+        request = self._current
+        if request is None:
+            return
+        if request.pretty or not request.keep_alive or request.keep_alive_said or request.admission.cors:
+            self.respond(200, raw)
+            return
+        self._write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (self._door.status_lines.ok, request.ray, len(raw), raw))
+        self._answered(request)
+
+    def item(self, raw: bytes) -> None:
+        """A plain caller gets the result only (``Reply``)."""
+
+    def fault(self, error: MeshError) -> None:
+        """Answer a call with its error (``Reply``)."""
+        self.refuse(error)
+
+    def refuse(self, error: MeshError) -> None:
+        """Answer with an error (``Reply``)."""
+        if self._current is not None:
+            self.respond(error.http_status, error_body(error, self._current.is_call), error.headers)
+
+    def respond(self, status: int, body: bytes, fields: Fields = ()) -> None:
+        """Answer (``Reply``)."""
+        request = self._current
+        if request is None:
+            return
+        content_type = JSON_TYPE if body else b""
+        if fields and fields[0][0] == b"Content-Type":
+            content_type, fields = fields[0][1], fields[1:]
+        elif request.pretty and body:
+            body = pretty(body)
+        self._write_head(request, status, content_type, fields, b"" if status == 204 else b"%d" % len(body))
+        if body and request.verb != b"HEAD":
+            self._write(body)
+        self._answered(request)
+
+    def stream(self, content_type: bytes) -> bool:
+        """Begin an answer that goes on until one side closes; ``send`` adds to it. ``False`` where it has ended."""
+        request = self._current
+        if request is None:
+            return False
+        request.keep_alive = False
+        self._write_head(request, 200, content_type, (), b"")
+        if request.verb == b"HEAD":
+            self._answered(request)
+            return False
+        self._streaming = True
+        return True
+
+    def send(self, piece: bytes) -> None:
+        """Add to a stream; a reader whose queue is over its bound is cut."""
+        if not self._transport.is_closing():
+            self._write(piece)
+            if self._write_paused and self._transport.get_write_buffer_size() > self._door.limits.queue_bytes:
+                self._cut_stuck()
+
+    def upgrade(self, socket: Adopting, fields: Fields) -> None:
+        """Answer 101 with ``fields`` and hand the connection to ``socket``."""
+        request, self._current = self._current, None
+        if request is None:
+            return
+        tail, self._tail = self._tail, b""
+        self._reading_paused = False
+        self._disown()
+        socket.adopt(self._transport, request.head.fields, (*fields, (b"X-Ray", request.ray)), tail)
+
+    def _write_head(self, request: Request, status: int, content_type: bytes, fields: Fields, length: bytes) -> None:
+        parts = [self._door.status_lines.opening(status, content_type), request.ray, b"\r\n", request.admission.cors]
+        parts += [b"%b: %b\r\n" % field for field in fields]
+        if not request.keep_alive:
+            parts.append(b"Connection: close\r\n")
+        elif request.keep_alive_said:
+            parts.append(b"Connection: keep-alive\r\n")
+        if length:
+            parts.append(b"Content-Length: %b\r\n" % length)
+        parts.append(b"\r\n")
+        self._write(b"".join(parts))
+
+    # -- the end ------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Close as soon as nothing is in hand."""
+        if self._streaming and self._current is not None:
+            self._answered(self._current)
+        elif self._current is not None:
+            self._current.keep_alive = False
+        elif not self._queue and self._reader.phase is Phase.BETWEEN:
+            self._transport.close()
+
+    def _close_gently(self) -> None:
+        # Bytes that nobody reads would make the close a reset, which can overtake the answer: read on for a while.
+        if self._transport.is_closing():
+            return
+        self._reader.close()
+        self._lingering = True
+        if self._reading_paused:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        self._transport.write_eof()
+        self._arm(self._door.clock.now + self._door.limits.close_timeout_s)
+
+    def _cut_stuck(self) -> None:
+        self._door.counters.sockets_cut_stuck += 1
+        log.info("caller_stuck", peer=self._peer, once_a_minute=True)
+        self._transport.abort()
+
+    # -- time limits --------------------------------------------------------------------------------------------
+
+    def _arm(self, at: float) -> None:
+        if self._slot is not None:
+            if at >= self._armed_at:
+                return
+            self._slot.pop(self, None)
+        self._armed_at = at
+        self._slot = self._door.wheel.add(self, at)
+
+    def _watch_arrival(self, reader: RequestReader) -> None:
+        limits = self._door.limits
+        if reader.stage != self._watched_stage:
+            self._watched_stage = reader.stage
+            self._watched_since = self._door.clock.now
+        self._arm(self._watched_since + (limits.head_timeout_s if reader.phase is Phase.HEAD else limits.body_grace_s))
+
+    def expire(self, now: float) -> None:
+        """One of the time limits may have passed (``Expiring``)."""
+        self._slot = None
+        limits = self._door.limits
+        phase = self._reader.phase
+        if self._lingering:
+            self._transport.abort()
+        elif self._write_paused:
+            self._check_writing(now)
+        elif self._reading_paused or self._continue_owed:
+            self._watched_since = now
+            self._arm(now + limits.idle_timeout_s)
+        elif phase is Phase.HEAD and now - self._watched_since >= limits.head_timeout_s:
+            self._reader.refuse(RequestTimeout("the head of the request did not arrive in time"))
+        elif phase is Phase.BODY:
+            self._check_pace(now)
+        elif phase is Phase.HEAD:
+            self._arm(self._watched_since + limits.head_timeout_s)
+        elif self._current is not None or self._queue:
+            self._arm(now + limits.idle_timeout_s)
+        else:
+            idle_s = limits.idle_timeout_s if self._spoken else limits.silent_timeout_s
+            if now - self._idle_since >= idle_s:
+                self._transport.close()
+            else:
+                self._arm(self._idle_since + idle_s)
+
+    def _check_pace(self, now: float) -> None:
+        limits = self._door.limits
+        elapsed_s = now - self._watched_since
+        received = 0 if self._reader.body is None else self._reader.body.size_bytes
+        if elapsed_s >= limits.body_grace_s and received < limits.body_rate_bytes * elapsed_s:
+            self._reader.refuse(RequestTimeout(f"the body came at less than {limits.body_rate_bytes} bytes a second"))
+        else:
+            self._arm(max(now + _PACE_CHECK_S, self._watched_since + limits.body_grace_s))
+
+    def _check_writing(self, now: float) -> None:
+        waiting_bytes = self._transport.get_write_buffer_size()
+        if waiting_bytes < self._paused_bytes:
+            self._paused_since = now
+        elif now - self._paused_since >= self._door.limits.write_deadline_s:
+            self._cut_stuck()
+            return
+        self._paused_bytes = waiting_bytes
+        self._arm(self._paused_since + self._door.limits.write_deadline_s)

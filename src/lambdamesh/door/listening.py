@@ -1,0 +1,208 @@
+"""Listening sockets, and how many connections may come through them at once.
+
+Accepting is done here and not by the event loop's server, so that it can pause: a node that is out of file descriptors
+leaves newcomers in the kernel's queue, and goes on with whoever is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from lambdamesh.core.clock import Clock
+from lambdamesh.core.counters import Counters
+from lambdamesh.core.wheel import Wheel
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 1024
+_ACCEPTS_PER_WAKE = 64
+_RETRY_S = 0.25
+_OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+class Population:
+    """The connections of all listeners together, ``limit`` at most."""
+
+    __slots__ = ("_clock", "_counters", "_listeners", "_wheel", "limit", "open")
+
+    def __init__(self, limit: int, counters: Counters, wheel: Wheel, clock: Clock) -> None:
+        self.limit = limit
+        self.open = 0
+        self._counters = counters
+        self._wheel = wheel
+        self._clock = clock
+        self._listeners: list[Listener] = []
+
+    def add(self, listener: Listener) -> None:
+        """Count the connections of ``listener`` too."""
+        self._listeners.append(listener)
+
+    def entered(self) -> None:
+        """A connection has been accepted."""
+        self.open += 1
+        self._counters.connections_opened += 1
+
+    def left(self) -> None:
+        """A connection has ended."""
+        self.open -= 1
+
+    def pause(self, why: str) -> None:
+        """Leave newcomers in the kernel's queue for a while."""
+        self._counters.connections_refused += 1
+        log.warning("accepting_paused", why=why, open=self.open, limit=self.limit, once_a_minute=True)
+        for listener in self._listeners:
+            listener.pause()
+        self._wheel.add(self, self._clock.now + _RETRY_S)
+
+    def expire(self, now: float) -> None:
+        """Look whether there is room again (``Expiring``)."""
+        if self.open >= self.limit:
+            self._wheel.add(self, now + _RETRY_S)
+            return
+        for listener in self._listeners:
+            listener.resume()
+
+
+class Listener:
+    """Accepts connections of one listening socket; ``protocol`` makes what speaks on each, given the peer's address."""
+
+    def __init__(
+        self, sock: socket.socket, population: Population, protocol: Callable[[str], asyncio.BaseProtocol]
+    ) -> None:
+        self._socket = sock
+        self._population = population
+        self._protocol = protocol
+        self._loop = asyncio.get_running_loop()
+        self._is_accepting = False
+        self._arriving: set[asyncio.Task[None]] = set()
+        population.add(self)
+
+    @property
+    def address(self) -> str:
+        """``host:port``, ``[v6]:port`` or ``unix:/path``."""
+        name = self._socket.getsockname()
+        if self._socket.family == socket.AF_UNIX:
+            return f"unix:{name}"
+        host, port = name[:2]
+        return f"[{host}]:{port}" if self._socket.family == socket.AF_INET6 else f"{host}:{port}"
+
+    def resume(self) -> None:
+        """Accept."""
+        if not self._is_accepting and self._socket.fileno() >= 0:
+            self._is_accepting = True
+            self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    def pause(self) -> None:
+        """Accept no more for now."""
+        if self._is_accepting:
+            self._is_accepting = False
+            self._loop.remove_reader(self._socket.fileno())
+
+    def close(self) -> None:
+        """Stop listening, and remove the socket file of a Unix socket."""
+        self.pause()
+        if self._socket.family == socket.AF_UNIX and self._socket.fileno() >= 0:
+            Path(self._socket.getsockname()).unlink(missing_ok=True)
+        self._socket.close()
+
+    def _accept(self) -> None:
+        population = self._population
+        for _ in range(_ACCEPTS_PER_WAKE):
+            if population.open >= population.limit:
+                population.pause("as many connections are open as may be")
+                return
+            try:
+                accepted, peer = self._socket.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    population.pause(os.strerror(error.errno))
+                    return
+                continue
+            accepted.setblocking(False)
+            population.entered()
+            # asyncio attaches accepted sockets in a coroutine only: one task a connection, gone before its first byte.
+            task = self._loop.create_task(self._attach(accepted, peer))
+            self._arriving.add(task)
+            task.add_done_callback(self._arriving.discard)
+
+    async def _attach(self, accepted: socket.socket, peer: object) -> None:
+        name = str(peer[0]) if isinstance(peer, tuple) else "unix"
+        try:
+            await self._loop.connect_accepted_socket(lambda: self._protocol(name), accepted)
+        except Exception:
+            log.exception("accept_failed", once_a_minute=True)
+            self._population.left()
+            accepted.close()
+
+
+def listen_tcp(host: str, port: int, user_timeout_s: float) -> socket.socket:
+    """Listen on an address; accepted sockets inherit its options.
+
+    ``user_timeout_s`` is how long sent bytes may go unacknowledged (RFC 5482).
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout_s * 1000))
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def listen_unix(path: str) -> socket.socket:
+    """Listen on a socket file that only its owner can open, in place of one that nobody listens on.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_dead(path)
+        mask = os.umask(0o177)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(mask)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _remove_dead(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(Path(path).stat().st_mode):
+            raise OSError(errno.EADDRINUSE, f"{path} is there and is no socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink()
+            return
+    raise OSError(errno.EADDRINUSE, f"somebody listens on {path}")

@@ -1,0 +1,70 @@
+"""The WebSocket of a provider: from its handshake to the end of its lambda."""
+
+from __future__ import annotations
+
+import time
+
+from lambdamesh.core.reopening import Claim
+from lambdamesh.door.door import Door
+from lambdamesh.door.websocket import Socket
+from lambdamesh.errors import CallTimeout
+from lambdamesh.protocol.json_rpc import CODE, Session
+
+
+class ProviderSocket(Socket):
+    """A socket that answers for one lambda, once it has answered ``open`` (``core.ports.Seat``)."""
+
+    __slots__ = ("_claim", "_id", "_open_until", "_seated", "provider")
+
+    code = CODE
+
+    def __init__(self, door: Door, peer: str, claim: Claim) -> None:
+        super().__init__(door, peer)
+        self._claim: Claim | None = claim
+        self._id = claim.text
+        self._seated = False
+        self._open_until = 0.0
+        self.provider = Session(self.send, self._take, door.sessions, door.limits.body_bytes)
+
+    def opened(self) -> None:
+        """Tell the provider its id and give it a while to answer."""
+        self._open_until = self.door.clock.now + self.door.limits.open_timeout_s
+        self._arm()
+        self.provider.open(self._id)
+
+    def due_at(self) -> float:
+        """When ``expire`` is wanted next."""
+        due_at = super().due_at()
+        return min(due_at, self._open_until) if self._open_until else due_at
+
+    def expire(self, now: float) -> None:
+        """A time limit has passed (``Expiring``)."""
+        if self._open_until and now >= self._open_until and not self._close_at:
+            self.door.counters.opens_timed_out += 1
+            self._open_until = 0.0
+            self.close(CallTimeout.close_code, "open was not answered in time", "timeout")
+            return
+        super().expire(now)
+
+    def message(self, message: bytes, utf8_checked: bool) -> None:
+        """Read answers."""
+        self.provider.receive(message, utf8_checked)
+
+    def _take(self) -> None:
+        """``open`` is answered: the lambda is this socket's from now on."""
+        self._open_until = 0.0
+        claim, self._claim = self._claim, None
+        if claim is None:
+            return
+        refusal = self.door.registry.take(claim, self, time.monotonic(), self.door.clock.unix_ms)
+        if refusal is not None:
+            self.door.counters.reopens_refused += 1
+            self.close(refusal.close_code, refusal.message, "error")
+        else:
+            self._seated = True
+
+    def ended(self, reason: str, final: bool) -> None:
+        """Leave the lambda, or what is left of it after a newer socket took it."""
+        self._open_until = 0.0
+        if self._seated:
+            self.door.registry.leave(self._id, self, reason, final, time.monotonic())

@@ -1,0 +1,312 @@
+"""Bytes in, whole and legal HTTP/1.1 requests out (RFC 9112), with every limit of a head and a body; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Protocol
+
+import httptools
+import structlog
+
+from lambdamesh.core.admission import Admission
+from lambdamesh.core.budget import Budget
+from lambdamesh.core.counters import Counters
+from lambdamesh.core.limits import Limits
+from lambdamesh.door.head import Head, HeaderLines
+from lambdamesh.door.request import Request
+from lambdamesh.errors import BadRequest, HeadTooLarge, MeshError, Overloaded, TooLarge
+
+log = structlog.get_logger(__name__)
+
+LARGE_BYTES = 256 * 1024
+"""From this size on a buffer counts against the budget that all share."""
+_PADDING_BYTES = 64 * 1024
+_PADDING_FACTOR = 8
+_HOP_FIELDS = frozenset((b"upgrade", b"connection", b"http2-settings"))
+
+
+class Phase(Enum):
+    """Where in a request the last byte was."""
+
+    BETWEEN = "between"
+    HEAD = "head"
+    BODY = "body"
+
+
+class Refused(Exception):
+    """The request that is being read is refused, and nothing behind it is read."""
+
+    def __init__(self, error: MeshError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Requests(Protocol):
+    """Where a reader puts what it has read."""
+
+    def request(self, request: Request) -> None:
+        """One whole request, or the refusal with which the connection ends."""
+
+    def expectation(self, request: Request) -> MeshError | None:
+        """The head of a request that waits for ``100 Continue``; a refusal where it shall not come."""
+
+    def handshake(self, request: Request, tail: bytes) -> None:
+        """A WebSocket handshake, and the bytes behind it."""
+
+
+class Shared:
+    """What the readers of a door share."""
+
+    __slots__ = ("admit", "budget", "counters", "limits")
+
+    def __init__(
+        self, limits: Limits, budget: Budget, counters: Counters, admit: Callable[[Mapping[bytes, bytes]], Admission]
+    ) -> None:
+        self.limits = limits
+        self.budget = budget
+        self.counters = counters
+        self.admit = admit
+        """Judges a head by its fields."""
+
+
+class Body:
+    """A body in pieces, bounded on its own and together with all other large ones."""
+
+    __slots__ = ("_pieces", "_reserved_bytes", "_shared", "raw_bytes", "size_bytes")
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._pieces: list[bytes] = []
+        self._reserved_bytes = 0
+        self.size_bytes = 0
+        self.raw_bytes = 0
+
+    def add(self, piece: bytes) -> None:
+        """Take the next piece.
+
+        Raises:
+            Refused: it is one too many.
+        """
+        self._pieces.append(piece)
+        self.size_bytes += len(piece)
+        if self.size_bytes <= LARGE_BYTES:
+            return
+        limit_bytes = self._shared.limits.body_bytes
+        if self.size_bytes > limit_bytes:
+            raise Refused(TooLarge(f"a body is at most {limit_bytes} bytes"))
+        missing = self.size_bytes - self._reserved_bytes
+        if not self._shared.budget.reserve(missing):
+            self._shared.counters.overloaded_buffers += 1
+            raise Refused(Overloaded("this node buffers as many large bodies as it may: try again later"))
+        self._reserved_bytes = self.size_bytes
+
+    def take(self) -> bytes:
+        """Return the whole body and hold it no longer."""
+        self.discard()
+        pieces = self._pieces
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def discard(self) -> None:
+        """Give back what was reserved."""
+        self._shared.budget.release(self._reserved_bytes)
+        self._reserved_bytes = 0
+
+
+class RequestReader:
+    """Reads the requests of one connection. After a refusal, a handshake or the last request it is ``done``."""
+
+    __slots__ = (
+        "_admission",
+        "_head",
+        "_head_bytes",
+        "_last_lines",
+        "_lines",
+        "_parser",
+        "_requests",
+        "_shared",
+        "_target",
+        "_upgrading",
+        "body",
+        "done",
+        "phase",
+        "stage",
+    )
+
+    def __init__(self, shared: Shared, requests: Requests) -> None:
+        self._shared = shared
+        self._requests = requests
+        self._parser = httptools.HttpRequestParser(self)
+        self._lines: HeaderLines = []
+        self._last_lines: HeaderLines | None = None
+        self._head = Head([], 0, shared.limits)
+        self._admission = Admission()
+        self._target = b""
+        self._head_bytes = 0
+        self._upgrading = False
+        self.body: Body | None = None
+        self.phase = Phase.BETWEEN
+        self.stage = 0
+        """Counts the heads and bodies that have begun, to tell one that lasts from several in a row."""
+        self.done = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Read on; whatever is complete is handed over before this returns."""
+        if self.done:
+            return
+        try:
+            self._parser.feed_data(chunk)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(chunk[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            self.refuse(_refusal_of(error))
+        except httptools.HttpParserError as error:
+            self.refuse(BadRequest(f"this is not HTTP/1.1: {error}"))
+        else:
+            if self.phase is not Phase.BETWEEN and not self.done:
+                self._check_unfinished(len(chunk))
+
+    def refuse(self, error: MeshError) -> None:
+        """Give up on what is being read, and on the connection, with ``error``."""
+        if self.done:
+            return
+        self._shared.counters.refused_requests += 1
+        try:
+            verb = self._parser.get_method()
+        except ValueError:
+            verb = b""
+        request = Request(verb, self._target, self._head, self._admission)
+        request.keep_alive = False
+        request.refusal = error
+        self.close()
+        self._requests.request(request)
+
+    def close(self) -> None:
+        """Read no more and hold nothing."""
+        self.done = True
+        self.phase = Phase.BETWEEN
+        if self.body is not None:
+            self.body.discard()
+            self.body = None
+
+    def _upgrade(self, tail: bytes) -> None:
+        """Go on behind a head with ``Upgrade``: to WebSocket, or as if it had not been there."""
+        self._upgrading = False
+        verb = self._parser.get_method()
+        if verb != b"GET" or not self._head.asks_websocket:
+            head = self._without_upgrade(verb)
+            self._parser = httptools.HttpRequestParser(self)
+            self.feed(head + tail)
+        elif self._head.has_body:
+            self.refuse(BadRequest("a WebSocket handshake has no body"))
+        else:
+            request = Request(verb, self._target, self._head, self._admission)
+            request.keep_alive = False
+            self.close()
+            self._requests.handshake(request, tail)
+
+    def _without_upgrade(self, verb: bytes) -> bytes:
+        lines = [b"%b %b HTTP/%b" % (verb, self._target, self._parser.get_http_version().encode())]
+        lines += [b"%b: %b" % line for line in self._lines if line[0].lower() not in _HOP_FIELDS]
+        if b"close" in self._head.fields.get(b"connection", b"").lower():
+            lines.append(b"Connection: close")
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _check_unfinished(self, size_bytes: int) -> None:
+        """Bound what the parser holds of a request whose end has not come."""
+        if self.phase is Phase.HEAD:
+            self._head_bytes = self._head_bytes + size_bytes if self._head_bytes else max(self._known_bytes(), 1)
+            limit_bytes = self._shared.limits.head_bytes
+            if self._head_bytes > limit_bytes:
+                self.refuse(HeadTooLarge(f"the head of a request is at most {limit_bytes} bytes"))
+        elif self.body is not None:
+            self.body.raw_bytes += size_bytes
+            if self.body.raw_bytes > _PADDING_BYTES + _PADDING_FACTOR * self.body.size_bytes:
+                self.refuse(BadRequest("the chunks of the body are mostly not body"))
+
+    def _known_bytes(self) -> int:
+        return len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._lines)
+
+    # -- what the parser calls ----------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins (httptools)."""
+        self.phase = Phase.HEAD
+        self.stage += 1
+        self._head_bytes = 0
+        self._lines = []
+        self._target = b""
+        self.body = None
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target (httptools)."""
+        self._target = self._target + url if self._target else url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header line, or a trailer's, which is ignored (httptools)."""
+        if self.phase is Phase.HEAD:
+            self._lines.append((name, value))
+            if len(self._lines) > self._shared.limits.head_lines:
+                self._read_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole (httptools)."""
+        if self._lines != self._last_lines:
+            self._read_head()
+        if not self._target.startswith(b"/"):
+            raise Refused(BadRequest("the request target is a path, as in GET /lambda: no scheme, no host"))
+        self.phase = Phase.BODY
+        self.stage += 1
+        head = self._head
+        if head.has_body:
+            if head.content_length > self._shared.limits.body_bytes:
+                raise Refused(TooLarge(f"a body is at most {self._shared.limits.body_bytes} bytes"))
+            self.body = Body(self._shared)
+        self._upgrading = head.upgrades and self._parser.should_upgrade()
+        if head.expects_continue and head.has_body and not self._upgrading:
+            refusal = self._requests.expectation(
+                Request(self._parser.get_method(), self._target, head, self._admission)
+            )
+            if refusal is not None:
+                raise Refused(refusal)
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of the body (httptools)."""
+        if self.body is not None:
+            self.body.add(piece)
+
+    def on_message_complete(self) -> None:
+        """The request is whole (httptools)."""
+        if self._upgrading:
+            return
+        request = Request(self._parser.get_method(), self._target, self._head, self._admission)
+        if self.body is not None:
+            request.body = self.body.take()
+            self.body = None
+        self.phase = Phase.BETWEEN
+        if not self._parser.should_keep_alive():
+            request.keep_alive = False
+            self.done = True
+        elif self._head.is_http10:
+            request.keep_alive_said = True
+        self._requests.request(request)
+
+    def _read_head(self) -> None:
+        version = self._parser.get_http_version()
+        head = Head(self._lines, self._known_bytes(), self._shared.limits)
+        if head.error is not None:
+            raise Refused(head.error)
+        if version not in ("1.1", "1.0"):
+            raise Refused(BadRequest("this node speaks HTTP/1.1"))
+        head.is_http10 = version == "1.0"
+        self._head = head
+        self._admission = self._shared.admit(head.fields)
+        self._last_lines = self._lines
+
+
+def _refusal_of(error: httptools.HttpParserCallbackError) -> MeshError:
+    cause = error.__context__
+    if isinstance(cause, Refused):
+        return cause.error
+    log.error("internal_error", exc_info=cause, once_a_minute=True)
+    return MeshError("this node has a bug: look in its log")

@@ -1,0 +1,87 @@
+"""One request, however it came, and what it may be answered with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+from lambdamesh.core.admission import Admission
+from lambdamesh.core.relay import Flight
+from lambdamesh.door.head import Head
+from lambdamesh.errors import MeshError
+from lambdamesh.protocol.answer import Answer
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+class Request:
+    """One whole and legal request, or one that is refused (``refusal``). ``target`` is path and query as they came.
+
+    ``is_call`` and ``pretty`` are found by the routes and say how errors and JSON are written.
+    """
+
+    __slots__ = (
+        "admission",
+        "body",
+        "head",
+        "is_call",
+        "keep_alive",
+        "keep_alive_said",
+        "peer",
+        "pretty",
+        "ray",
+        "refusal",
+        "target",
+        "verb",
+    )
+
+    def __init__(self, verb: bytes, target: bytes, head: Head, admission: Admission) -> None:
+        self.verb = verb
+        self.target = target
+        self.head = head
+        self.admission = admission
+        self.body = b""
+        self.keep_alive = True
+        self.keep_alive_said = False
+        self.refusal: MeshError | None = None
+        self.peer = ""
+        self.ray = b""
+        self.is_call = False
+        self.pretty = False
+
+
+class Reply(Answer, Protocol):
+    """Takes the answer of one request: a call's (``Answer``) or any other's. Exactly one of them, once."""
+
+    owns_connection: bool
+    """Whether the answer may be a stream or a WebSocket (``HttpReply``)."""
+
+    def respond(self, status: int, body: bytes, fields: Fields = ()) -> None:
+        """Answer with JSON text, or with what a Content-Type that comes first among ``fields`` says."""
+
+    def refuse(self, error: MeshError) -> None:
+        """Answer with ``error``."""
+
+    def in_flight(self, flight: Flight | None) -> None:
+        """The call is on its way; ``None`` where it has been answered already."""
+
+
+class HttpReply(Reply, Protocol):
+    """A reply that owns its connection."""
+
+    def stream(self, content_type: bytes) -> bool:
+        """Begin an answer that goes on; ``False`` where it has ended with its head."""
+
+    def send(self, piece: bytes) -> None:
+        """Add to it."""
+
+    def upgrade(self, socket: Adopting, fields: Fields) -> None:
+        """Answer 101 with ``fields`` and hand the connection over."""
+
+
+class Adopting(Protocol):
+    """What a connection can be handed over to."""
+
+    def adopt(self, transport: asyncio.Transport, head: Mapping[bytes, bytes], response: Fields, tail: bytes) -> None:
+        """Take it over; ``head`` is the handshake's, ``tail`` what came behind it."""

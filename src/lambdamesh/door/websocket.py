@@ -1,0 +1,385 @@
+"""One WebSocket (RFC 6455): whole, checked messages in; coalesced, bounded writes out; pings, deadlines, closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from lambdamesh.core.wheel import Slot
+from lambdamesh.door.adoption import Fields, Remains, Wire, adopt, feed, websocket_key
+from lambdamesh.door.door import Door
+from lambdamesh.door.reading import LARGE_BYTES
+from lambdamesh.protocol.json_text import is_utf8
+from lambdamesh.protocol.session import SessionClosed
+
+log = structlog.get_logger(__name__)
+
+_TEXT = WSMsgType.TEXT
+_BINARY = WSMsgType.BINARY
+_MESSAGES = (_TEXT, _BINARY)
+_CONTINUATION = WSMsgType.CONTINUATION
+_CLOSE = WSMsgType.CLOSE
+_PING = b"\x89\x00"
+_CLOSE_BYTE = 0x88
+_FLUSH_BYTES = 16 * 1024
+_STALL_CHECK_S = 1.0
+_NORMAL_CODES = (0, 1000)
+_READ_BUFFER_FACTOR = 2
+
+
+class Socket(WSListener):
+    """A WebSocket of a door. Subclasses say what it is for: ``opened``, ``message``, ``ended``.
+
+    ``congested`` is whether more bytes wait for the other side than may.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_call_soon",
+        "_check_at",
+        "_close_at",
+        "_drained_bytes",
+        "_ended",
+        "_fragments",
+        "_fragments_bytes",
+        "_fragments_text",
+        "_heard",
+        "_missed",
+        "_ping_at",
+        "_protocol",
+        "_reserved_bytes",
+        "_slot",
+        "_stalled_since",
+        "_transport",
+        "_write",
+        "_written_bytes",
+        "congested",
+        "door",
+        "peer",
+    )
+
+    def __init__(self, door: Door, peer: str) -> None:
+        self.door = door
+        self.peer = peer
+        self.congested = False
+        self._buffer: list[bytes] = []
+        self._fragments: list[bytes] | None = None
+        self._fragments_bytes = 0
+        self._fragments_text = False
+        self._ended = False
+        self._heard = True
+        self._missed = 0
+        self._check_at = self._close_at = self._ping_at = 0.0
+        self._written_bytes = self._drained_bytes = self._reserved_bytes = 0
+        self._stalled_since = 0.0
+        self._slot: Slot | None = None
+
+    def opened(self) -> None:
+        """The handshake is done."""
+
+    def message(self, message: bytes, utf8_checked: bool) -> None:
+        """One whole message; ``utf8_checked`` for a text message.
+
+        Raises:
+            SessionClosed: the socket closes.
+        """
+
+    def ended(self, reason: str, final: bool) -> None:
+        """The conversation is over (once); ``reason`` is an event's, ``final`` that the client wants no grace."""
+
+    # -- adoption and its end -----------------------------------------------------------------------------------
+
+    def adopt(self, transport: asyncio.Transport, head: Mapping[bytes, bytes], response: Fields, tail: bytes) -> None:
+        """Take over a connection whose handshake was ``head``; answer it 101 with ``response``."""
+        self._transport = transport
+        self._write = transport.write
+        self._call_soon = asyncio.get_running_loop().call_soon
+        limits = self.door.limits
+        transport.set_write_buffer_limits(high=limits.queue_bytes)
+        transport.pause_reading()
+        self._protocol = adopt(transport, self, Wire(transport, self), response, limits.body_bytes)
+        feed(self._protocol, websocket_key(head), tail)
+        if not transport.is_closing():
+            transport.resume_reading()
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The handshake is done (picows)."""
+        self.door.sockets[self] = None
+        self._ping_at = self.door.clock.now + self.door.limits.ping_interval_s
+        self._arm()
+        self.opened()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The connection has ended (picows)."""
+        self._end("lost", False)
+        self.door.sockets.pop(self, None)
+        if self._slot is not None:
+            self._slot.pop(self, None)
+            self._slot = None
+        self.door.budget.release(self._reserved_bytes)
+        self.door.connection_closed()
+        # Socket and picows hold one another: without this, only the cycle collector would free them.
+        del self._protocol, self._write, self._call_soon
+
+    def _end(self, reason: str, final: bool) -> None:
+        if not self._ended:
+            self._ended = True
+            self.ended(reason, final)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame (picows has unmasked it and checked its head, but for RSV bits)."""
+        self._heard = True
+        if self._ended:
+            if frame.msg_type == _CLOSE:
+                self._transport.close()
+            return
+        kind = frame.msg_type
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._violate(1002, "an RSV bit is set and no extension was agreed on")
+        elif kind == _CLOSE:
+            self._closed_by_peer(_code_of(frame))
+        elif kind in _MESSAGES:
+            if self._fragments is not None:
+                self._violate(1002, "a message begins inside another")
+            elif frame.fin:
+                self._whole(frame.get_payload_as_bytes(), kind == _TEXT)
+            else:
+                self._fragments = []
+                self._fragments_bytes = 0
+                self._fragments_text = kind == _TEXT
+                self._fragment(frame)
+        elif kind == _CONTINUATION:
+            if self._fragments is None:
+                self._violate(1002, "a continuation of nothing")
+            else:
+                self._fragment(frame)
+
+    def _fragment(self, frame: WSFrame) -> None:
+        limits = self.door.limits
+        pieces = self._fragments
+        assert pieces is not None
+        pieces.append(frame.get_payload_as_bytes())
+        self._fragments_bytes += len(pieces[-1])
+        if self._fragments_bytes > limits.body_bytes:
+            self._oversize(f"a message is at most {limits.body_bytes} bytes")
+        elif len(pieces) > limits.fragments:
+            self._oversize(f"a message is at most {limits.fragments} frames")
+        elif frame.fin:
+            self._fragments = None
+            self._whole(b"".join(pieces), self._fragments_text)
+
+    def _whole(self, message: bytes, is_text: bool) -> None:
+        if is_text and not message.isascii() and not is_utf8(message):
+            self._violate(1007, "a text message is not UTF-8")
+            return
+        if len(message) > LARGE_BYTES and not self._account(len(message)):
+            return
+        try:
+            self.message(message, is_text)
+        except SessionClosed as end:
+            if end.close_code == 1009:
+                self._oversize(end.reason)
+            else:
+                self._violate(end.close_code, end.reason)
+        except Exception:
+            log.exception("internal_error", once_a_minute=True)
+            self.close(1011, "internal error")
+
+    def _account(self, size_bytes: int) -> bool:
+        # picows keeps a read buffer of at least this size for the rest of the connection.
+        missing = _READ_BUFFER_FACTOR * size_bytes - self._reserved_bytes
+        if missing <= 0:
+            return True
+        if not self.door.budget.reserve(missing):
+            self.door.counters.overloaded_buffers += 1
+            self.close(4429, "the node buffers as many large messages as it may", "error")
+            return False
+        self._reserved_bytes += missing
+        return True
+
+    def _closed_by_peer(self, code: int) -> None:
+        self._flush()
+        self._end("closed", code in _NORMAL_CODES)
+        self._write(_close_frame(code, ""))
+        self._linger()
+
+    def _violate(self, code: int, reason: str) -> None:
+        self.door.counters.sockets_violations += 1
+        self.close(code, reason, "error")
+
+    def _oversize(self, reason: str) -> None:
+        self.door.counters.sockets_cut_oversize += 1
+        self.close(1009, reason, "error")
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def send(self, message: bytes) -> None:
+        """Send one text message, with all others of this tick in one write."""
+        if self._ended:
+            return
+        buffer = self._buffer
+        if not buffer:
+            self._call_soon(self._flush)
+        size = len(message)
+        if size < 126:
+            buffer.append(b"\x81%c%b" % (size, message))
+            return
+        if size < 65536:
+            buffer.append(b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), message))
+        else:
+            buffer.append(b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), message))
+        if size > _FLUSH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        buffer = self._buffer
+        if not buffer or self._transport.is_closing():
+            buffer.clear()
+            return
+        chunk = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        buffer.clear()
+        self._written_bytes += len(chunk)
+        self._write(chunk)
+        if self._check_at == 0.0:
+            self._check_at = self._stalled_since = self.door.clock.now + _STALL_CHECK_S
+            self._arm()
+
+    def write_raw(self, frame: bytes) -> None:
+        """Send a frame of picows's own, in its place (``WireOwner``)."""
+        if frame[0] != _CLOSE_BYTE:
+            if not self._ended:
+                self._flush()
+                self._write(frame)
+            return
+        if self._ended:
+            return
+        if frame[2:4] == b"\x03\xf1":
+            self.door.counters.sockets_cut_oversize += 1
+        else:
+            self.door.counters.sockets_violations += 1
+        self._flush()
+        self._end("error", False)
+        self._write(frame)
+        self._linger()
+
+    def picows_closed(self) -> None:
+        """picows is done with a connection whose close it has sent; the rest is ours (``WireOwner``)."""
+
+    def pause_writing(self) -> None:
+        """More bytes wait than may (picows, for asyncio)."""
+        self.congested = True
+
+    def resume_writing(self) -> None:
+        """They have been taken (picows, for asyncio)."""
+        self.congested = False
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that the other side has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
+    # -- closing ------------------------------------------------------------------------------------------------
+
+    def close(self, code: int, reason: str, event: str = "drained") -> None:
+        """Close with ``code``: whatever was sent goes out first, whatever comes is forgotten.
+
+        ``event`` is the reason that an event gives, for whoever is not told otherwise.
+        """
+        if self._ended:
+            return
+        self._flush()
+        self._end(event, False)
+        if not self._transport.is_closing():
+            self._write(_close_frame(code, reason))
+        self._close_at = self.door.clock.now + self.door.limits.close_timeout_s
+        self._arm()
+
+    def abort(self, event: str) -> None:
+        """Cut the connection."""
+        self._end(event, False)
+        self._transport.abort()
+
+    def _linger(self) -> None:
+        # Not from inside of picows, which is still reading the buffer that a new protocol would take from it.
+        self._call_soon(self._become_remains)
+
+    def _become_remains(self) -> None:
+        if self._transport.is_closing():
+            return
+        self._transport.set_protocol(Remains(self._protocol))
+        self._transport.write_eof()
+        self._close_at = self.door.clock.now + self.door.limits.close_timeout_s
+        self._arm()
+
+    # -- time limits --------------------------------------------------------------------------------------------
+
+    def due_at(self) -> float:
+        """When ``expire`` is wanted next."""
+        if self._close_at:
+            return self._close_at
+        return min(self._ping_at, self._check_at) if self._check_at else self._ping_at
+
+    def _arm(self) -> None:
+        if self._slot is not None:
+            self._slot.pop(self, None)
+        self._slot = self.door.wheel.add(self, self.due_at())
+
+    def expire(self, now: float) -> None:
+        """A time limit has passed (``Expiring``)."""
+        self._slot = None
+        if self._close_at:
+            self.abort("lost")
+            return
+        if self._check_at and now >= self._check_at and not self._is_moving(now):
+            self.door.counters.sockets_cut_stuck += 1
+            log.info("socket_stuck", peer=self.peer, once_a_minute=True)
+            self.abort("timeout")
+            return
+        if now >= self._ping_at and not self._ping(now):
+            self.door.counters.sockets_cut_silent += 1
+            log.info("socket_silent", peer=self.peer, once_a_minute=True)
+            self.abort("timeout")
+            return
+        self._arm()
+
+    def _is_moving(self, now: float) -> bool:
+        """Look whether what was written is being taken; ``False`` where nothing was for too long."""
+        waiting = self._transport.get_write_buffer_size()
+        drained = self._written_bytes - waiting
+        if waiting == 0:
+            self._check_at = 0.0
+            return True
+        if drained != self._drained_bytes:
+            self._drained_bytes = drained
+            self._stalled_since = now
+        self._check_at = now + _STALL_CHECK_S
+        return now - self._stalled_since < self.door.limits.write_deadline_s
+
+    def _ping(self, now: float) -> bool:
+        if self._heard:
+            self._missed = 0
+        else:
+            self._missed += 1
+            if self._missed >= self.door.limits.ping_misses:
+                return False
+        self._heard = False
+        self._ping_at = now + self.door.limits.ping_interval_s
+        self._write(_PING)
+        return True
+
+
+def _code_of(frame: WSFrame) -> int:
+    payload = frame.get_payload_as_bytes()
+    return int.from_bytes(payload[:2], "big")
+
+
+def _close_frame(code: int, reason: str) -> bytes:
+    if code == 0:
+        return b"\x88\x00"
+    payload = code.to_bytes(2, "big") + reason.encode()[:123]
+    return b"\x88%c%b" % (len(payload), payload)
