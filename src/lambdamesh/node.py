@@ -222,7 +222,7 @@ class Node:
 
     def _calls_in_flight(self) -> int:
         live = self._core.registry.live.values()
-        return sum(len(held.provider.pending if held.provider else held.waiting or ()) for held in live)
+        return sum(len(held.seat.provider.pending if held.seat else held.waiting or ()) for held in live)
 
     # -- end ----------------------------------------------------------------------------------------------------
 

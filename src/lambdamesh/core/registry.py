@@ -31,7 +31,7 @@ class Waiting(Protocol):
 class Lambda:
     """One lambda: open while it has a seat, waiting while it has none."""
 
-    __slots__ = ("_registry", "code", "grace_s", "headers", "id", "number", "provider", "seat", "slot", "waiting")
+    __slots__ = ("_registry", "code", "grace_s", "headers", "id", "number", "seat", "slot", "waiting")
 
     def __init__(self, registry: Registry, claim: Claim, seat: Seat) -> None:
         self._registry = registry
@@ -41,7 +41,6 @@ class Lambda:
         self.grace_s = claim.grace_s
         self.number = 0
         self.seat: Seat | None = seat
-        self.provider: Provider | None = seat.provider
         self.waiting: list[Waiting] | None = None
         self.slot: Slot | None = None
 
@@ -154,7 +153,7 @@ class Registry:
         return None
 
     def _replace(self, held: Lambda, claim: Claim, seat: Seat) -> None:
-        old, held.seat, held.provider = held.seat, seat, seat.provider
+        old, held.seat = held.seat, seat
         if held.slot is not None:
             held.slot.pop(held, None)
             held.slot = None
@@ -174,7 +173,7 @@ class Registry:
         held = self.live.get(text)
         if held is None or held.seat is not seat:
             return
-        held.seat = held.provider = None
+        held.seat = None
         held.number = seat.provider.number
         if final or held.grace_s <= 0:
             self.close(held, reason, now)
@@ -205,7 +204,7 @@ class Registry:
         held = self.find(text, now)
         self._tombstones.bury(text, now_ms / 1000 + self._limits.resume_key_ttl_s)
         seat = held.seat
-        held.seat = held.provider = None
+        held.seat = None
         self.close(held, "deleted", now)
         if seat is not None:
             seat.provider.end(LambdaLost("the lambda was deleted before it answered: the call may have run"))

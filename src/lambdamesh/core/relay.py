@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.ports import Provider
+from lambdamesh.core.ports import Provider, Seat
 from lambdamesh.core.registry import Lambda, Registry
 from lambdamesh.core.wheel import Slot, Wheel
 from lambdamesh.errors import CallTimeout, Draining, LambdaLost, MeshError, Overloaded
 from lambdamesh.protocol.answer import Answer
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, gc=False):
     """One call on its way: ``method`` is a JSON string, ``body`` a JSON text, ``timeout_s`` what it may take."""
 
     lambda_id: bytes
@@ -29,26 +29,20 @@ class Flight:
     can never do so.
     """
 
-    __slots__ = ("_answer", "_call", "_lambda", "_number", "_provider", "_relay", "_slot")
+    __slots__ = ("_answer", "_call", "_lambda", "_provider", "_relay", "number", "slot")
 
-    def __init__(self, relay: Relay, answer: Answer) -> None:
+    def __init__(self, relay: Relay, answer: Answer, provider: Provider | None) -> None:
         self._relay = relay
         self._answer = answer
-        self._provider: Provider | None = None
-        self._number = 0
-        self._slot: Slot
-        self._lambda: Lambda | None = None
-        self._call: Call | None = None
-
-    def send(self, call: Call, provider: Provider, slot: Slot) -> None:
-        """Give the call to its provider."""
-        self._slot = slot
         self._provider = provider
-        self._number = provider.call(call.method, call.body, self)
+        self.number = 0
+        self._call: Call | None = None
+        self._lambda: Lambda | None = None
+        self.slot: Slot
 
     def wait(self, call: Call, held: Lambda, slot: Slot) -> None:
         """Join the line of the calls that wait for ``held``."""
-        self._slot = slot
+        self.slot = slot
         self._call = call
         self._lambda = held
         if held.waiting is None:
@@ -60,17 +54,17 @@ class Flight:
         call, self._call, self._lambda = self._call, None, None
         if call is not None:
             self._provider = provider
-            self._number = provider.call(call.method, call.body, self)
+            self.number = provider.call(call.method, call.body, self)
 
     def give_up(self, error: MeshError) -> None:
         """The lambda will not come back."""
         self._call = self._lambda = None
-        self._slot.pop(self, None)
+        self.slot.pop(self, None)
         self._answer.fault(error)
 
     def result(self, raw: bytes) -> None:
         """The provider answered."""
-        self._slot.pop(self, None)
+        self.slot.pop(self, None)
         self._relay.counters.calls_answered += 1
         self._answer.result(raw)
 
@@ -80,7 +74,7 @@ class Flight:
 
     def fault(self, error: MeshError) -> None:
         """The provider answered with an error, or its socket ended."""
-        self._slot.pop(self, None)
+        self.slot.pop(self, None)
         if isinstance(error, LambdaLost):
             self._relay.counters.calls_lost += 1
         else:
@@ -99,13 +93,13 @@ class Flight:
 
     def cancel(self) -> None:
         """The caller has gone: free its place, tell the provider where its codec can, answer nobody."""
-        self._slot.pop(self, None)
+        self.slot.pop(self, None)
         self._withdraw()
         self._relay.counters.calls_cancelled += 1
 
     def _withdraw(self) -> None:
         if self._provider is not None:
-            self._provider.cancel(self._number)
+            self._provider.cancel(self.number)
         elif self._lambda is not None and self._lambda.waiting is not None:
             self._lambda.waiting.remove(self)
         self._call = self._lambda = None
@@ -134,16 +128,17 @@ class Relay:
         if held is None or self.draining:
             answer.fault(self._refusal(call.lambda_id, now))
             return None
-        provider = held.provider
-        if provider is None:
+        seat = held.seat
+        if seat is None:
             return self._wait(call, held, answer, now)
-        refusal = self._fullness(held, provider)
-        if refusal is not None:
-            answer.fault(refusal)
+        provider = seat.provider
+        if seat.congested or len(provider.pending) >= self._lambda_calls:
+            answer.fault(self._fullness(seat))
             return None
         self.counters.calls += 1
-        flight = Flight(self, answer)
-        flight.send(call, provider, self._wheel.add(flight, now + call.timeout_s))
+        flight = Flight(self, answer, provider)
+        flight.slot = self._wheel.add(flight, now + call.timeout_s)
+        flight.number = provider.call(call.method, call.body, flight)
         return flight
 
     def notify(self, call: Call, now: float) -> MeshError | None:
@@ -151,13 +146,14 @@ class Relay:
         held = self._live.get(call.lambda_id)
         if held is None or self.draining:
             return self._refusal(call.lambda_id, now)
-        if held.provider is None:
+        seat = held.seat
+        if seat is None:
             return Overloaded("the lambda waits to be re-opened and takes no notifications meanwhile: try again")
-        refusal = self._fullness(held, held.provider)
-        if refusal is None:
-            self.counters.notifications += 1
-            held.provider.notify(call.method, call.body)
-        return refusal
+        if seat.congested:
+            return self._fullness(seat)
+        self.counters.notifications += 1
+        seat.provider.notify(call.method, call.body)
+        return None
 
     def _wait(self, call: Call, held: Lambda, answer: Answer, now: float) -> Flight | None:
         if held.waiting is not None and len(held.waiting) >= self._waiting_calls:
@@ -165,18 +161,16 @@ class Relay:
             answer.fault(Overloaded(f"{self._waiting_calls} calls wait for this lambda to come back: try again later"))
             return None
         self.counters.calls += 1
-        flight = Flight(self, answer)
+        flight = Flight(self, answer, None)
         flight.wait(call, held, self._wheel.add(flight, now + call.timeout_s))
         return flight
 
-    def _fullness(self, held: Lambda, provider: Provider) -> MeshError | None:
-        if len(provider.pending) >= self._lambda_calls:
-            self.counters.overloaded_lambda += 1
-            return Overloaded(f"the lambda has {self._lambda_calls} calls in flight: try again later")
-        if held.seat is not None and held.seat.congested:
+    def _fullness(self, seat: Seat) -> MeshError:
+        if seat.congested:
             self.counters.overloaded_queue += 1
             return Overloaded("the lambda reads slower than it is called and its queue is full: try again later")
-        return None
+        self.counters.overloaded_lambda += 1
+        return Overloaded(f"the lambda has {self._lambda_calls} calls in flight: try again later")
 
     def _refusal(self, lambda_id: bytes, now: float) -> MeshError:
         if self.draining:

@@ -28,7 +28,9 @@ class Wheel:
 
     def add(self, thing: Expiring, at: float) -> Slot:
         """Have ``thing.expire`` called once ``at`` (monotonic seconds) has passed."""
-        tick = max(int(at * self._per_second) + 1, self._next_tick)
+        tick = int(at * self._per_second) + 1
+        if tick < self._next_tick:
+            tick = self._next_tick
         slot = self._slots.get(tick)
         if slot is None:
             self._slots[tick] = slot = {}

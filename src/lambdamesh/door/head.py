@@ -14,7 +14,8 @@ class Head:
     """The header fields of a request by lower-case name; lines of the same name are joined with commas.
 
     ``error`` says why the head cannot be accepted at all; ``wait_s`` and ``respond_async`` what ``Prefer`` asks for
-    (RFC 7240); ``content_length`` is 0 where none is given; ``has_body`` also where its length is unknown.
+    (RFC 7240); ``content_length`` is 0 where none is given; ``has_body`` also where its length is unknown. Most heads
+    are not ``is_special``: nothing is to be done before the body has come.
     """
 
     __slots__ = (
@@ -25,9 +26,9 @@ class Head:
         "has_body",
         "is_encoded",
         "is_http10",
+        "is_special",
         "lines",
         "respond_async",
-        "upgrades",
         "wait_s",
     )
 
@@ -46,10 +47,10 @@ class Head:
         length = self.fields.get(b"content-length", b"0")
         self.content_length = int(length) if self.error is None else 0
         self.has_body = self.content_length > 0 or b"transfer-encoding" in self.fields
-        self.upgrades = b"upgrade" in self.fields
         self.is_encoded = self.fields.get(b"content-encoding", b"identity").lower() != b"identity"
         self.is_http10 = False
         self.expects_continue = self.fields.get(b"expect", b"").lower() == b"100-continue"
+        self.is_special = self.content_length > limits.body_bytes or self.expects_continue or b"upgrade" in self.fields
         self.wait_s: float | None = None
         self.respond_async = False
         self._read_preferences(self.fields.get(b"prefer", b""))

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PACE_CHECK_S = 1.0
+_BETWEEN = Phase.BETWEEN
 
 
 class HttpConnection(asyncio.Protocol):
@@ -82,7 +83,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (asyncio)."""
         # uvloop's transports are no subclasses of asyncio's.
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._write = self._transport.write
         self._idle_since = self._door.clock.now
         self._door.connections[self] = None
@@ -129,14 +130,14 @@ class HttpConnection(asyncio.Protocol):
         """Read on (asyncio)."""
         reader = self._reader
         reader.feed(data)
-        if reader.phase is not Phase.BETWEEN:
+        if reader.phase is not _BETWEEN:
             self._watch_arrival(reader)
 
     # -- requests, one at a time --------------------------------------------------------------------------------
 
     def request(self, request: Request) -> None:
         """Answer a request now, or when those before it are answered (``Requests``)."""
-        if self._current is None and not self._queue and not self._write_paused:
+        if not (self._current or self._queue or self._write_paused):
             self._begin(request)
             return
         self._queue.append(request)
@@ -373,7 +374,7 @@ class HttpConnection(asyncio.Protocol):
     def _check_pace(self, now: float) -> None:
         limits = self._door.limits
         elapsed_s = now - self._watched_since
-        received = 0 if self._reader.body is None else self._reader.body.size_bytes
+        received = self._reader.body_bytes
         if elapsed_s >= limits.body_grace_s and received < limits.body_rate_bytes * elapsed_s:
             self._reader.refuse(RequestTimeout(f"the body came at less than {limits.body_rate_bytes} bytes a second"))
         else:

@@ -23,6 +23,7 @@ LARGE_BYTES = 256 * 1024
 """From this size on a buffer counts against the budget that all share."""
 _PADDING_BYTES = 64 * 1024
 _PADDING_FACTOR = 8
+_REMEMBERED_TARGETS = 4096
 _HOP_FIELDS = frozenset((b"upgrade", b"connection", b"http2-settings"))
 
 
@@ -32,6 +33,10 @@ class Phase(Enum):
     BETWEEN = "between"
     HEAD = "head"
     BODY = "body"
+
+
+_BETWEEN, _HEAD, _BODY = Phase
+_SLASH = ord("/")
 
 
 class Refused(Exception):
@@ -58,7 +63,7 @@ class Requests(Protocol):
 class Shared:
     """What the readers of a door share."""
 
-    __slots__ = ("admit", "budget", "counters", "limits")
+    __slots__ = ("admit", "budget", "counters", "limits", "post_targets")
 
     def __init__(
         self, limits: Limits, budget: Budget, counters: Counters, admit: Callable[[Mapping[bytes, bytes]], Admission]
@@ -68,19 +73,20 @@ class Shared:
         self.counters = counters
         self.admit = admit
         """Judges a head by its fields."""
+        self.post_targets: dict[bytes, bytes] = {}
+        """Targets by request line, of POSTs that were legal."""
 
 
 class Body:
     """A body in pieces, bounded on its own and together with all other large ones."""
 
-    __slots__ = ("_pieces", "_reserved_bytes", "_shared", "raw_bytes", "size_bytes")
+    __slots__ = ("_pieces", "_reserved_bytes", "_shared", "size_bytes")
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._pieces: list[bytes] = []
         self._reserved_bytes = 0
         self.size_bytes = 0
-        self.raw_bytes = 0
 
     def add(self, piece: bytes) -> None:
         """Take the next piece.
@@ -104,8 +110,7 @@ class Body:
     def take(self) -> bytes:
         """Return the whole body and hold it no longer."""
         self.discard()
-        pieces = self._pieces
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(self._pieces)
 
     def discard(self) -> None:
         """Give back what was reserved."""
@@ -119,14 +124,17 @@ class RequestReader:
     __slots__ = (
         "_admission",
         "_head",
-        "_head_bytes",
+        "_known_fields",
         "_last_lines",
         "_lines",
         "_parser",
+        "_piece",
+        "_raw_bytes",
         "_requests",
         "_shared",
         "_target",
         "_upgrading",
+        "_watched_stage",
         "body",
         "done",
         "phase",
@@ -142,9 +150,13 @@ class RequestReader:
         self._head = Head([], 0, shared.limits)
         self._admission = Admission()
         self._target = b""
-        self._head_bytes = 0
+        self._raw_bytes = 0
+        self._watched_stage = 0
         self._upgrading = False
+        self._piece = b""
+        self._known_fields = b""
         self.body: Body | None = None
+        """The body in hand, from its second piece on."""
         self.phase = Phase.BETWEEN
         self.stage = 0
         """Counts the heads and bodies that have begun, to tell one that lasts from several in a row."""
@@ -152,8 +164,9 @@ class RequestReader:
 
     def feed(self, chunk: bytes) -> None:
         """Read on; whatever is complete is handed over before this returns."""
-        if self.done:
+        if self.done or (self.phase is _BETWEEN and self._is_familiar(chunk)):
             return
+        begins = self.phase is _BETWEEN
         try:
             self._parser.feed_data(chunk)
         except httptools.HttpParserUpgrade as upgrade:
@@ -163,8 +176,45 @@ class RequestReader:
         except httptools.HttpParserError as error:
             self.refuse(BadRequest(f"this is not HTTP/1.1: {error}"))
         else:
-            if self.phase is not Phase.BETWEEN and not self.done:
-                self._check_unfinished(len(chunk))
+            self._look_back(chunk, begins)
+
+    def _look_back(self, chunk: bytes, begins: bool) -> None:
+        if self.done:
+            return
+        if self.phase is not _BETWEEN:
+            self._check_unfinished(len(chunk))
+        elif begins:
+            self._learn(chunk)
+
+    def _is_familiar(self, chunk: bytes) -> bool:
+        """Read a chunk that is one call whose head has been read before, to the byte, without parsing it again.
+
+        Clients say the same with each request. The fields are compared with those of the last request of this
+        connection, the request line is looked up among those of all: both were legal when the parser read them.
+        """
+        line_end = chunk.find(b"\r\n")
+        fields = self._known_fields
+        body_at = line_end + len(fields)
+        if len(chunk) - body_at != self._head.content_length or not fields or not chunk.startswith(fields, line_end):
+            return False
+        target = self._shared.post_targets.get(chunk[:line_end])
+        if target is None:
+            return False
+        self._requests.request(Request(b"POST", target, self._head, self._admission, chunk[body_at:]))
+        return True
+
+    def _learn(self, chunk: bytes) -> None:
+        """Remember the head in ``chunk`` if that was one call, whole, and nothing else."""
+        head = self._head
+        line_end, fields_end = chunk.find(b"\r\n"), chunk.find(b"\r\n\r\n") + 4
+        is_plain = not (head.is_special or head.is_http10 or b"transfer-encoding" in head.fields)
+        if not is_plain or len(chunk) - fields_end != head.content_length or not chunk.startswith(b"POST "):
+            return
+        self._known_fields = chunk[line_end:fields_end]
+        targets = self._shared.post_targets
+        if len(targets) >= _REMEMBERED_TARGETS:
+            targets.clear()
+        targets[chunk[:line_end]] = self._target
 
     def refuse(self, error: MeshError) -> None:
         """Give up on what is being read, and on the connection, with ``error``."""
@@ -184,7 +234,8 @@ class RequestReader:
     def close(self) -> None:
         """Read no more and hold nothing."""
         self.done = True
-        self.phase = Phase.BETWEEN
+        self.phase = _BETWEEN
+        self._piece = b""
         if self.body is not None:
             self.body.discard()
             self.body = None
@@ -212,84 +263,103 @@ class RequestReader:
             lines.append(b"Connection: close")
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
+    @property
+    def body_bytes(self) -> int:
+        """How much of the body in hand has arrived."""
+        return len(self._piece) if self.body is None else self.body.size_bytes
+
     def _check_unfinished(self, size_bytes: int) -> None:
         """Bound what the parser holds of a request whose end has not come."""
+        if self.stage == self._watched_stage:
+            self._raw_bytes += size_bytes
+        else:
+            # The chunk in which a head or a body begins may hold much else before it.
+            self._watched_stage = self.stage
+            self._raw_bytes = self._known_bytes()
+        limits = self._shared.limits
         if self.phase is Phase.HEAD:
-            self._head_bytes = self._head_bytes + size_bytes if self._head_bytes else max(self._known_bytes(), 1)
-            limit_bytes = self._shared.limits.head_bytes
-            if self._head_bytes > limit_bytes:
-                self.refuse(HeadTooLarge(f"the head of a request is at most {limit_bytes} bytes"))
-        elif self.body is not None:
-            self.body.raw_bytes += size_bytes
-            if self.body.raw_bytes > _PADDING_BYTES + _PADDING_FACTOR * self.body.size_bytes:
-                self.refuse(BadRequest("the chunks of the body are mostly not body"))
+            if self._raw_bytes > limits.head_bytes or len(self._lines) > limits.head_lines:
+                self.refuse(HeadTooLarge(f"the head of a request is at most {limits.head_bytes} bytes"))
+        elif (
+            self._raw_bytes > _PADDING_BYTES + _PADDING_FACTOR * self.body_bytes or len(self._lines) > limits.head_lines
+        ):
+            self.refuse(BadRequest("the body has more chunk heads and trailers than body"))
 
     def _known_bytes(self) -> int:
         return len(self._target) + sum(len(name) + len(value) + 4 for name, value in self._lines)
 
     # -- what the parser calls ----------------------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        """A request begins (httptools)."""
-        self.phase = Phase.HEAD
-        self.stage += 1
-        self._head_bytes = 0
-        self._lines = []
-        self._target = b""
-        self.body = None
-
     def on_url(self, url: bytes) -> None:
-        """A piece of the target (httptools)."""
-        self._target = self._target + url if self._target else url
+        """A piece of the target: the first is where a request begins (httptools)."""
+        if self.phase is _HEAD:
+            self._target += url
+        else:
+            self.phase = _HEAD
+            self.stage += 1
+            self._lines = []
+            self._target = url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header line, or a trailer's, which is ignored (httptools)."""
-        if self.phase is Phase.HEAD:
-            self._lines.append((name, value))
-            if len(self._lines) > self._shared.limits.head_lines:
-                self._read_head()
+        """A header line, or a trailer's, which nobody reads (httptools)."""
+        self._lines.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is whole (httptools)."""
-        if self._lines != self._last_lines:
+        lines = self._lines
+        if lines != self._last_lines:
             self._read_head()
-        if not self._target.startswith(b"/"):
+        self._lines = []
+        if self._target[0] != _SLASH:
             raise Refused(BadRequest("the request target is a path, as in GET /lambda: no scheme, no host"))
-        self.phase = Phase.BODY
+        self.phase = _BODY
         self.stage += 1
         head = self._head
-        if head.has_body:
-            if head.content_length > self._shared.limits.body_bytes:
-                raise Refused(TooLarge(f"a body is at most {self._shared.limits.body_bytes} bytes"))
-            self.body = Body(self._shared)
-        self._upgrading = head.upgrades and self._parser.should_upgrade()
-        if head.expects_continue and head.has_body and not self._upgrading:
-            refusal = self._requests.expectation(
-                Request(self._parser.get_method(), self._target, head, self._admission)
-            )
-            if refusal is not None:
-                raise Refused(refusal)
+        if head.is_special:
+            self._read_special(head, lines)
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body (httptools)."""
         if self.body is not None:
             self.body.add(piece)
+        elif self._piece:
+            self.body = Body(self._shared)
+            self.body.add(self._piece)
+            self.body.add(piece)
+        else:
+            self._piece = piece
 
     def on_message_complete(self) -> None:
         """The request is whole (httptools)."""
         if self._upgrading:
             return
-        request = Request(self._parser.get_method(), self._target, self._head, self._admission)
+        body, self._piece = self._piece, b""
         if self.body is not None:
-            request.body = self.body.take()
+            body = self.body.take()
             self.body = None
-        self.phase = Phase.BETWEEN
-        if not self._parser.should_keep_alive():
+        self.phase = _BETWEEN
+        parser = self._parser
+        request = Request(parser.get_method(), self._target, self._head, self._admission, body)
+        if not parser.should_keep_alive():
             request.keep_alive = False
             self.done = True
         elif self._head.is_http10:
             request.keep_alive_said = True
         self._requests.request(request)
+
+    def _read_special(self, head: Head, lines: HeaderLines) -> None:
+        """See to what few heads have: a body over the limit, an upgrade, an expectation."""
+        limit_bytes = self._shared.limits.body_bytes
+        if head.content_length > limit_bytes:
+            raise Refused(TooLarge(f"a body is at most {limit_bytes} bytes"))
+        if b"upgrade" in head.fields and self._parser.should_upgrade():
+            self._upgrading = True
+            self._lines = lines
+        elif head.expects_continue and head.has_body:
+            request = Request(self._parser.get_method(), self._target, head, self._admission)
+            refusal = self._requests.expectation(request)
+            if refusal is not None:
+                raise Refused(refusal)
 
     def _read_head(self) -> None:
         version = self._parser.get_http_version()

@@ -18,37 +18,24 @@ Fields = tuple[tuple[bytes, bytes], ...]
 class Request:
     """One whole and legal request, or one that is refused (``refusal``). ``target`` is path and query as they came.
 
-    ``is_call`` and ``pretty`` are found by the routes and say how errors and JSON are written.
+    ``is_call`` and ``pretty`` are found by the routes and say how errors and JSON are written. ``peer`` and ``ray`` are
+    set by whoever has it answered. What most requests have in common is the class's, which saves setting it.
     """
 
-    __slots__ = (
-        "admission",
-        "body",
-        "head",
-        "is_call",
-        "keep_alive",
-        "keep_alive_said",
-        "peer",
-        "pretty",
-        "ray",
-        "refusal",
-        "target",
-        "verb",
-    )
+    keep_alive = True
+    keep_alive_said = False
+    is_call = False
+    pretty = False
+    refusal: MeshError | None = None
+    peer = ""
+    ray = b""
 
-    def __init__(self, verb: bytes, target: bytes, head: Head, admission: Admission) -> None:
+    def __init__(self, verb: bytes, target: bytes, head: Head, admission: Admission, body: bytes = b"") -> None:
         self.verb = verb
         self.target = target
         self.head = head
         self.admission = admission
-        self.body = b""
-        self.keep_alive = True
-        self.keep_alive_said = False
-        self.refusal: MeshError | None = None
-        self.peer = ""
-        self.ray = b""
-        self.is_call = False
-        self.pretty = False
+        self.body = body
 
 
 class Reply(Answer, Protocol):

@@ -85,11 +85,12 @@ _PREFLIGHT_FIELDS = (
 class Routes:
     """Answers the requests of one door (``door.door.Dispatcher``)."""
 
-    __slots__ = ("_calls", "_door", "_rows")
+    __slots__ = ("_calls", "_door", "_known_targets", "_rows")
 
     def __init__(self, door: Door) -> None:
         self._door = door
         self._calls = Calls(door)
+        self._known_targets = self._calls.known_targets
         self._rows = [(tuple(route.path.encode().split(b"/")[1:]), route) for route in ROUTES]
 
     def dispatch(self, request: Request, reply: Reply) -> None:
@@ -99,7 +100,7 @@ class Routes:
             MeshError: it is refused.
         """
         if request.verb == b"POST" and request.admission.refusal is None and request.refusal is None:
-            known = self._calls.known_target(request.target)
+            known = self._known_targets.get(request.target)
             if known is not None:
                 self._calls.answer(request, reply, known)
                 return

@@ -19,8 +19,9 @@ log = structlog.get_logger(__name__)
 
 _TEXT = WSMsgType.TEXT
 _BINARY = WSMsgType.BINARY
-_MESSAGES = (_TEXT, _BINARY)
 _CONTINUATION = WSMsgType.CONTINUATION
+_MESSAGES = (_TEXT, _BINARY)
+_DATA = (_TEXT, _BINARY, _CONTINUATION)
 _CLOSE = WSMsgType.CLOSE
 _PING = b"\x89\x00"
 _CLOSE_BYTE = 0x88
@@ -134,35 +135,29 @@ class Socket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame (picows has unmasked it and checked its head, but for RSV bits)."""
         self._heard = True
-        if self._ended:
-            if frame.msg_type == _CLOSE:
-                self._transport.close()
-            return
         kind = frame.msg_type
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+        if self._ended:
+            if kind == _CLOSE:
+                self._transport.close()
+        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._violate(1002, "an RSV bit is set and no extension was agreed on")
+        elif kind in _MESSAGES and self._fragments is None and frame.fin:
+            self._whole(frame.get_payload_as_bytes(), kind == _TEXT)
         elif kind == _CLOSE:
             self._closed_by_peer(_code_of(frame))
-        elif kind in _MESSAGES:
-            if self._fragments is not None:
-                self._violate(1002, "a message begins inside another")
-            elif frame.fin:
-                self._whole(frame.get_payload_as_bytes(), kind == _TEXT)
-            else:
-                self._fragments = []
-                self._fragments_bytes = 0
-                self._fragments_text = kind == _TEXT
-                self._fragment(frame)
-        elif kind == _CONTINUATION:
-            if self._fragments is None:
-                self._violate(1002, "a continuation of nothing")
-            else:
-                self._fragment(frame)
+        elif kind in _DATA:
+            self._fragment(frame, kind)
 
-    def _fragment(self, frame: WSFrame) -> None:
+    def _fragment(self, frame: WSFrame, kind: WSMsgType) -> None:
         limits = self.door.limits
+        if kind != _CONTINUATION and self._fragments is None:
+            self._fragments = []
+            self._fragments_bytes = 0
+            self._fragments_text = kind == _TEXT
+        elif kind != _CONTINUATION or self._fragments is None:
+            self._violate(1002, "a message begins inside another, or a continuation continues nothing")
+            return
         pieces = self._fragments
-        assert pieces is not None
         pieces.append(frame.get_payload_as_bytes())
         self._fragments_bytes += len(pieces[-1])
         if self._fragments_bytes > limits.body_bytes:

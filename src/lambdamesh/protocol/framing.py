@@ -9,18 +9,20 @@ from lambdamesh.protocol.session import SessionClosed
 
 
 class Framing:
-    """Cuts messages into JSON objects, and turns what cannot be cut into the end of the session."""
+    """Cuts messages into JSON objects, and turns what cannot be cut into the end of the session.
 
-    __slots__ = ("_limit_bytes", "_scanner")
+    A session has one only while a message holds something else than one whole value.
+    """
+
+    __slots__ = ("_scanner",)
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._scanner: Scanner | None = None
+        self._scanner = Scanner(limit_bytes)
 
     @property
-    def idle(self) -> bool:
-        """Whether no value is in hand, so that a message can be read on its own."""
-        return self._scanner is None
+    def is_idle(self) -> bool:
+        """Whether no value is in hand, so that the next message can be read on its own."""
+        return self._scanner.pending_bytes == 0
 
     def values(self, message: bytes) -> Iterator[bytes]:
         """Yield the values that ``message`` completes.
@@ -28,14 +30,9 @@ class Framing:
         Raises:
             SessionClosed: no object begins where one should (4400), or one is over the limit (1009).
         """
-        scanner = self._scanner
-        if scanner is None:
-            self._scanner = scanner = Scanner(self._limit_bytes)
         try:
-            yield from scanner.feed(message)
+            yield from self._scanner.feed(message)
         except ScanError as error:
             raise SessionClosed(4400, str(error)) from None
         except ScanOverflow as error:
             raise SessionClosed(1009, str(error)) from None
-        if scanner.pending_bytes == 0:
-            self._scanner = None

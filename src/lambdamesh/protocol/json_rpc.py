@@ -14,12 +14,11 @@ import msgspec
 from lambdamesh.errors import BadAnswer, InvalidParams, LambdaError, MeshError, MethodNotFound
 from lambdamesh.protocol.answer import Answer
 from lambdamesh.protocol.framing import Framing
-from lambdamesh.protocol.json_text import NULL, SurrogatesAside, is_shallow, is_utf8, lenient, quoted
+from lambdamesh.protocol.json_text import NULL, SHALLOW_BYTES, SurrogatesAside, is_shallow, is_utf8, lenient, quoted
 from lambdamesh.protocol.session import SessionClosed, SessionCounters
 
 CODE = "json-rpc"
 
-_SHALLOW_BYTES = 1024
 _ABSENT = msgspec.Raw(b"")
 
 
@@ -48,7 +47,7 @@ class Session:
     over the life of the lambda. ``pending`` holds the calls that were sent and not answered, by number.
     """
 
-    __slots__ = ("_counters", "_framing", "_on_open", "_send", "is_open", "number", "pending")
+    __slots__ = ("_counters", "_framing", "_limit_bytes", "_on_open", "_send", "is_open", "number", "pending")
 
     def __init__(
         self, send: Callable[[bytes], None], on_open: Callable[[], None], counters: SessionCounters, limit_bytes: int
@@ -56,7 +55,8 @@ class Session:
         self._send = send
         self._on_open = on_open
         self._counters = counters
-        self._framing = Framing(limit_bytes)
+        self._limit_bytes = limit_bytes
+        self._framing: Framing | None = None
         self.is_open = False
         self.number = 0
         self.pending: dict[int, Answer] = {}
@@ -92,7 +92,7 @@ class Session:
         Raises:
             SessionClosed: the message cannot be read (4400), or a value is over the limit (1009).
         """
-        if self._framing.idle and (utf8_checked or message.isascii() or is_utf8(message)):
+        if self._framing is None and (utf8_checked or message.isascii() or is_utf8(message)):
             try:
                 envelope = _decode_envelope(message)
             except (msgspec.MsgspecError, RecursionError):
@@ -100,8 +100,13 @@ class Session:
             else:
                 self._settle(envelope)
                 return
-        for value in self._framing.values(message):
+        framing = self._framing
+        if framing is None:
+            self._framing = framing = Framing(self._limit_bytes)
+        for value in framing.values(message):
             self._receive_value(value)
+        if framing.is_idle:
+            self._framing = None
 
     def _receive_value(self, value: bytes) -> None:
         envelope = _read_envelope(value) if value.isascii() or is_utf8(value) else None
@@ -123,7 +128,7 @@ class Session:
             answer.fault(_lambda_error(raw))
             return
         result = bytes(envelope.result)
-        if len(result) > _SHALLOW_BYTES and not is_shallow(result):
+        if len(result) > SHALLOW_BYTES and not is_shallow(result):
             self._counters.bad_answers += 1
             answer.fault(_BAD_ANSWER)
             return

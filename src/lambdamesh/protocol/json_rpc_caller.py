@@ -12,11 +12,10 @@ from collections.abc import Callable
 import msgspec
 
 from lambdamesh.protocol.framing import Framing
-from lambdamesh.protocol.json_text import NULL, SurrogatesAside, is_shallow, is_utf8, lenient, quoted
+from lambdamesh.protocol.json_text import NULL, SHALLOW_BYTES, SurrogatesAside, is_shallow, is_utf8, lenient, quoted
 from lambdamesh.protocol.session import SessionClosed
 
 CODE = "json-rpc"
-_SHALLOW_BYTES = 1024
 
 
 class _Request(msgspec.Struct, gc=False):
@@ -48,12 +47,13 @@ class Asked(msgspec.Struct, gc=False):
 class CallerSession:
     """One conversation with a caller; ``send`` takes one whole message, ``on_request`` each request."""
 
-    __slots__ = ("_framing", "_on_request", "_send")
+    __slots__ = ("_framing", "_limit_bytes", "_on_request", "_send")
 
     def __init__(self, send: Callable[[bytes], None], on_request: Callable[[Asked], None], limit_bytes: int) -> None:
         self._send = send
         self._on_request = on_request
-        self._framing = Framing(limit_bytes)
+        self._limit_bytes = limit_bytes
+        self._framing: Framing | None = None
 
     def answer(self, request_id: bytes, result: bytes) -> None:
         """Answer a request; ``result`` is JSON text."""
@@ -70,7 +70,7 @@ class CallerSession:
         Raises:
             SessionClosed: the message cannot be read (4400), or a value is over the limit (1009).
         """
-        if self._framing.idle and (utf8_checked or message.isascii() or is_utf8(message)):
+        if self._framing is None and (utf8_checked or message.isascii() or is_utf8(message)):
             try:
                 request = _decode_request(message)
             except (msgspec.MsgspecError, RecursionError):
@@ -78,8 +78,13 @@ class CallerSession:
             else:
                 self._on_request(_asked(request, None))
                 return
-        for value in self._framing.values(message):
+        framing = self._framing
+        if framing is None:
+            self._framing = framing = Framing(self._limit_bytes)
+        for value in framing.values(message):
             self._on_request(_read(value))
+        if framing.is_idle:
+            self._framing = None
 
 
 def _read(value: bytes) -> Asked:
@@ -102,7 +107,7 @@ def _asked(request: _Request, aside: SurrogatesAside | None) -> Asked:
         request_id, fault = NULL, "an id is a number or a string"
     elif len(request.params) > 1:
         fault = "params is an array of one: the body"
-    elif len(body) > _SHALLOW_BYTES and not is_shallow(body):
+    elif len(body) > SHALLOW_BYTES and not is_shallow(body):
         fault = "the body is more than 512 levels deep"
     return Asked(request_id, request.method, body, fault)
 

@@ -14,6 +14,9 @@ import msgspec
 MAX_DEPTH = 512
 """Arrays and objects that may lie in one another."""
 
+SHALLOW_BYTES = 2 * MAX_DEPTH
+"""Text of this length cannot be too deep."""
+
 NULL = b"null"
 
 _parse = msgspec.json.Decoder(msgspec.Raw).decode
@@ -34,7 +37,7 @@ def is_json(text: bytes) -> bool:
     except msgspec.MsgspecError:
         if not _is_json_but_for_surrogates(text):
             return False
-    return is_shallow(text)
+    return len(text) <= SHALLOW_BYTES or is_shallow(text)
 
 
 def is_utf8(text: bytes) -> bool:
@@ -48,7 +51,7 @@ def is_utf8(text: bytes) -> bool:
 
 def is_shallow(text: bytes) -> bool:
     """Whether ``text``, which is JSON otherwise, is at most ``MAX_DEPTH`` deep."""
-    if len(text) <= 2 * MAX_DEPTH or text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+    if len(text) <= SHALLOW_BYTES or text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
         return True
     # The parser has a limit of its own, further away: wrapped in as many levels as bring it near, text that is too
     # deep runs into it. This costs one more pass in C where counting levels in Python would cost ten. The limit

@@ -28,11 +28,12 @@ class CallTarget(NamedTuple):
 class Calls:
     """Answers calls. Targets are taken apart once and remembered, as many as fit."""
 
-    __slots__ = ("_call_timeout_s", "_door", "_targets", "_timeout_max_s")
+    __slots__ = ("_call_timeout_s", "_door", "_relay_call", "_timeout_max_s", "known_targets")
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._targets: dict[bytes, CallTarget] = {}
+        self._relay_call = door.relay.call
+        self.known_targets: dict[bytes, CallTarget] = {}
         self._call_timeout_s = door.limits.call_timeout_s
         self._timeout_max_s = door.limits.call_timeout_max_s
 
@@ -42,17 +43,13 @@ class Calls:
         Raises:
             BadRequest: its id, its method or its query is not legal.
         """
-        known = self._targets.get(target)
+        known = self.known_targets.get(target)
         if known is None:
             known = self._read(parse_target(target))
-            if len(self._targets) >= _REMEMBERED_TARGETS:
-                self._targets.clear()
-            self._targets[target] = known
+            if len(self.known_targets) >= _REMEMBERED_TARGETS:
+                self.known_targets.clear()
+            self.known_targets[target] = known
         return known
-
-    def known_target(self, target: bytes) -> CallTarget | None:
-        """Return what is remembered of ``target``."""
-        return self._targets.get(target)
 
     def _read(self, target: Target) -> CallTarget:
         _, lambda_id, segment = target.segments
@@ -95,4 +92,4 @@ class Calls:
                 raise refusal
             reply.respond(202, b"{}")
             return
-        reply.in_flight(self._door.relay.call(call, reply, monotonic()))
+        reply.in_flight(self._relay_call(call, reply, monotonic()))
