@@ -13,7 +13,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --no-config --custom-compile-command "make lock" $(LOCK_ARGS)
 NODE   := $(patsubst %/package-lock.json,%/node_modules/.stamp,$(wildcard examples/node/package-lock.json))
 
-.PHONY: help serve check test bench build lock clean
+.PHONY: help serve check test bench build docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: check $(NODE) ## check, then every test (ARGS="-k name" selects)
 
 bench: $(STAMPS)/dev ## measure this machine (ARGS adds flags)
 	$(BIN)/python -m bench $(ARGS)
+
+docs: $(STAMPS)/dev ## write the generated parts of the documents again
+	$(BIN)/python -m docs.generate
 
 build: $(STAMPS)/dev ## wheel and source archive in dist/
 	$(BIN)/python -m build --no-isolation

@@ -33,7 +33,7 @@ from lambdamesh.door.listening import Listener, Population, listen_tcp, listen_u
 from lambdamesh.door.routes import Routes
 from lambdamesh.errors import LambdaLost
 from lambdamesh.ids import LambdaId, Rays, Snowflakes, machine_id_text
-from lambdamesh.protocol.session import SessionCounters
+from lambdamesh.protocol.session import SESSION_COUNTERS, SessionCounters
 from lambdamesh.settings import ConfigError, Settings, Unix, parse_address
 from lambdamesh.state import FLOOR_AHEAD_MS, State, StateError, default_path, open_state
 from lambdamesh.telemetry.metrics import Exposition
@@ -48,10 +48,6 @@ _LEAST_CONNECTIONS = 16
 _CLOSE_PAUSE_S = 0.01
 _FORGET_EVERY_S = 60.0
 _WORKER = 0
-_SESSION_COUNTERS = {
-    "unknown_answers": "Answers of providers to no call that is open.",
-    "bad_answers": "Answers of providers that were not JSON.",
-}
 
 
 def serve(settings: Settings) -> int:
@@ -205,7 +201,7 @@ class Node:
     def _counts(self) -> dict[str, tuple[str, int]]:
         counters, sessions = self._core.counters, self._core.sessions
         counts = {name: (meaning, getattr(counters, name)) for name, meaning in COUNTERS}
-        counts |= {name: (meaning, getattr(sessions, name)) for name, meaning in _SESSION_COUNTERS.items()}
+        counts |= {name: (meaning, getattr(sessions, name)) for name, meaning in SESSION_COUNTERS}
         return counts
 
     def _gauges(self) -> dict[str, int]:

@@ -43,7 +43,7 @@ class LocalDoor:
         is_behind_proxy: bool = False,
         token: bytes | None = None,
     ) -> None:
-        self._hosts = frozenset(host.lower().encode() for host in hosts)
+        self._hosts = frozenset(_host_pattern(host) for host in hosts)
         self._origins = frozenset((*_STANDING_ORIGINS, *(origin.lower().rstrip("/").encode() for origin in origins)))
         self._is_dev = is_dev
         self._is_behind_proxy = is_behind_proxy
@@ -70,13 +70,15 @@ class LocalDoor:
             return Admission(Unauthorized(text), HEALTH_PATHS, is_own, origin, cors)
         if origin is None and fields.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
             spared = FRONT_PAGE if fields.get(b"sec-fetch-mode") == b"navigate" else frozenset()
-            return Admission(Forbidden("a page of another site may not use this door"), spared, is_own=False)
+            return Admission(Forbidden("a page of another site may not use this door"), spared)
         return Admission(None, frozenset(), is_own, origin, cors)
 
     def _host_refusal(self, host: bytes) -> MeshError | None:
         match = _HOST.match(host)
         name = b"" if match is None else match.group(1)
-        if name in (b"pm3", b"localhost") or name.endswith(b".pm3") or name in self._hosts or host in self._hosts:
+        if name in (b"pm3", b"localhost") or name.endswith(b".pm3") or not self._hosts.isdisjoint((name, host)):
+            return None
+        if b"*." + name.partition(b".")[2] in self._hosts:
             return None
         if name and _is_loopback(name):
             return None
@@ -110,6 +112,14 @@ class LocalDoor:
             if dot and kind == b"token":
                 candidates.append(value)
         return any(hmac.compare_digest(candidate, self._token or b"") for candidate in candidates if candidate)
+
+
+def _host_pattern(host: str) -> bytes:
+    """Read a name as ``--allow-host`` takes it: ``*.name`` for all directly below, IPv6 with or without brackets."""
+    try:
+        return f"[{ipaddress.IPv6Address(host)}]".encode()
+    except ValueError:
+        return host.lower().encode()
 
 
 def _cors(origin: bytes) -> bytes:

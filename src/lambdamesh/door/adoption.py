@@ -2,7 +2,7 @@
 
 picows serves connections that it has accepted itself. Here one that has spoken HTTP is given a picows protocol, which
 is fed a small, regular handshake in place of the one that came. What picows wants to write goes through ``Wire``, so
-that its frames (pongs, and closes for what it finds wrong) keep their place among ours and none of them is cut off.
+that its closes, for what it finds wrong, keep their place behind our frames and are not cut off.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class WireOwner(Protocol):
     """Who decides what becomes of the bytes that picows wants to write."""
 
     def write_raw(self, frame: bytes) -> None:
-        """picows sends a frame of its own: a pong, or a close."""
+        """picows sends a frame of its own: a close."""
 
     def picows_closed(self) -> None:
         """picows wants the connection closed."""
@@ -141,7 +141,7 @@ def adopt(transport: asyncio.Transport, listener: WSListener, wire: Wire, fields
         0,
         0,
         WSAutoPingStrategy.PING_WHEN_IDLE,
-        True,
+        False,
         max_frame_bytes,
         None,
         _READ_BUFFER_BYTES,

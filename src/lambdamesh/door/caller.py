@@ -26,7 +26,7 @@ class Question(Request):
     owns_connection = False
 
     def __init__(self, socket: CallerSocket, asked: Asked, verb: bytes, target: bytes) -> None:
-        head = _WANTS_NO_ANSWER if asked.is_notification else _PLAIN
+        head = _WANTS_NO_ANSWER if asked.is_notification and asked.fault is None else _PLAIN
         super().__init__(verb, target, head, socket.handshake.admission)
         self._socket: CallerSocket | None = socket
         self._id = asked.id
@@ -71,7 +71,7 @@ class Question(Request):
         socket, self._socket, self._flight = self._socket, None, None
         if socket is not None and socket.questions.get(self._id) is self:
             del socket.questions[self._id]
-        return None if self._id == NULL else socket
+        return None if self.head is _WANTS_NO_ANSWER else socket
 
 
 class CallerSocket(Socket):

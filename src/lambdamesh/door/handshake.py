@@ -58,8 +58,7 @@ def read_offer(head: Head, codecs: tuple[bytes, ...]) -> Offer:
         elif codec is None and name in codecs:
             codec = name
     if credentials and codec is None:
-        known = ", ".join(name.decode() for name in codecs)
-        raise BadRequest(f"a credential is no codec: offer json-rpc-2.0 beside it (this node knows {known})")
+        raise BadRequest(f"a credential is no codec: offer {codecs[-1].decode()} beside it")
     return Offer(codec, credentials)
 
 

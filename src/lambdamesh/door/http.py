@@ -285,7 +285,8 @@ class HttpConnection(asyncio.Protocol):
         tail, self._tail = self._tail, b""
         self._reading_paused = False
         self._disown()
-        socket.adopt(self._transport, request.head.fields, (*fields, (b"X-Ray", request.ray)), tail)
+        standing = ((b"X-Content-Type-Options", b"nosniff"), (b"Cache-Control", b"no-store"), (b"X-Ray", request.ray))
+        socket.adopt(self._transport, request.head.fields, (*fields, *standing), tail)
 
     def _write_head(self, request: Request, status: int, content_type: bytes, fields: Fields, length: bytes) -> None:
         parts = [self._door.status_lines.opening(status, content_type), request.ray, b"\r\n", request.admission.cors]

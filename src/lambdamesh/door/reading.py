@@ -96,11 +96,11 @@ class Body:
         """
         self._pieces.append(piece)
         self.size_bytes += len(piece)
-        if self.size_bytes <= LARGE_BYTES:
-            return
         limit_bytes = self._shared.limits.body_bytes
         if self.size_bytes > limit_bytes:
             raise Refused(TooLarge(f"a body is at most {limit_bytes} bytes"))
+        if self.size_bytes <= LARGE_BYTES:
+            return
         missing = self.size_bytes - self._reserved_bytes
         if not self._shared.budget.reserve(missing):
             self._shared.counters.overloaded_buffers += 1
@@ -166,7 +166,7 @@ class RequestReader:
         """Read on; whatever is complete is handed over before this returns."""
         if self.done or (self.phase is _BETWEEN and self._is_familiar(chunk)):
             return
-        begins = self.phase is _BETWEEN
+        fresh_stage = self.stage + 1 if self.phase is _BETWEEN else 0
         try:
             self._parser.feed_data(chunk)
         except httptools.HttpParserUpgrade as upgrade:
@@ -176,14 +176,15 @@ class RequestReader:
         except httptools.HttpParserError as error:
             self.refuse(BadRequest(f"this is not HTTP/1.1: {error}"))
         else:
-            self._look_back(chunk, begins)
+            self._look_back(chunk, fresh_stage)
 
-    def _look_back(self, chunk: bytes, begins: bool) -> None:
+    def _look_back(self, chunk: bytes, fresh_stage: int) -> None:
+        """See to what ``chunk`` left behind; ``fresh_stage`` is the stage of a head that began with it, else 0."""
         if self.done:
             return
         if self.phase is not _BETWEEN:
-            self._check_unfinished(len(chunk))
-        elif begins:
+            self._check_unfinished(len(chunk), fresh_stage)
+        elif fresh_stage:
             self._learn(chunk)
 
     def _is_familiar(self, chunk: bytes) -> bool:
@@ -268,14 +269,14 @@ class RequestReader:
         """How much of the body in hand has arrived."""
         return len(self._piece) if self.body is None else self.body.size_bytes
 
-    def _check_unfinished(self, size_bytes: int) -> None:
+    def _check_unfinished(self, size_bytes: int, fresh_stage: int) -> None:
         """Bound what the parser holds of a request whose end has not come."""
         if self.stage == self._watched_stage:
             self._raw_bytes += size_bytes
         else:
-            # The chunk in which a head or a body begins may hold much else before it.
+            # A head or a body that begins somewhere in a chunk has much else before it: only what is known counts.
             self._watched_stage = self.stage
-            self._raw_bytes = self._known_bytes()
+            self._raw_bytes = size_bytes if self.stage == fresh_stage else self._known_bytes()
         limits = self._shared.limits
         if self.phase is Phase.HEAD:
             if self._raw_bytes > limits.head_bytes or len(self._lines) > limits.head_lines:
@@ -290,15 +291,16 @@ class RequestReader:
 
     # -- what the parser calls ----------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """A request begins (httptools)."""
+        self.phase = _HEAD
+        self.stage += 1
+        self._lines = []
+        self._target = b""
+
     def on_url(self, url: bytes) -> None:
-        """A piece of the target: the first is where a request begins (httptools)."""
-        if self.phase is _HEAD:
-            self._target += url
-        else:
-            self.phase = _HEAD
-            self.stage += 1
-            self._lines = []
-            self._target = url
+        """A piece of the target (httptools)."""
+        self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header line, or a trailer's, which nobody reads (httptools)."""
@@ -322,7 +324,7 @@ class RequestReader:
         """A piece of the body (httptools)."""
         if self.body is not None:
             self.body.add(piece)
-        elif self._piece:
+        elif self._piece or len(piece) > self._shared.limits.body_bytes:
             self.body = Body(self._shared)
             self.body.add(self._piece)
             self.body.add(piece)

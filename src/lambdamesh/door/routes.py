@@ -6,12 +6,13 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple, cast
 
+from lambdamesh.core.admission import Admission
 from lambdamesh.door.door import Door
 from lambdamesh.door.endpoints import about, lambdas, sockets
 from lambdamesh.door.endpoints.calls import Calls
 from lambdamesh.door.request import HttpReply, Reply, Request
 from lambdamesh.door.targets import Target, flag, parse_target
-from lambdamesh.errors import BadRequest, Forbidden, MeshError, MethodNotAllowed, NotFound
+from lambdamesh.errors import BadRequest, Forbidden, MeshError, MethodNotAllowed, NotFound, Unauthorized
 
 
 class Gate(Enum):
@@ -134,14 +135,17 @@ class Routes:
     def _admitted(self, request: Request, target: Target) -> Route:
         """Find the route of a request that the door lets in."""
         admission = request.admission
-        if admission.refusal is not None:
-            path = b"/" + b"/".join(target.segments)
-            if path not in admission.spared:
-                raise admission.refusal
+        if admission.refusal is not None and not self._is_spared(request, target, admission):
+            raise admission.refusal
         route = self._match(request.verb.decode("latin-1"), target)
         if route.gate is Gate.OWN and not admission.is_own:
             raise Forbidden("a page of another origin may open, call and ask for one lambda, and nothing else")
         return route
+
+    def _is_spared(self, request: Request, target: Target, admission: Admission) -> bool:
+        # A browser asks before a call, and never shows a token when it does.
+        asks_before = request.verb == b"OPTIONS" and isinstance(admission.refusal, Unauthorized)
+        return asks_before or b"/" + b"/".join(target.segments) in admission.spared
 
     def _match(self, verb: str, target: Target) -> Route:
         path: str | None = None

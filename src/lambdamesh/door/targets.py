@@ -12,6 +12,7 @@ from lambdamesh.protocol.json_text import quoted
 METHOD_BYTES = 256
 """Longest name of a method, in UTF-8."""
 
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?\Z", re.ASCII)
 _BAD_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -81,11 +82,10 @@ def seconds(text: str, limit_s: float, what: str) -> float:
     Raises:
         BadRequest: it is not a number, not positive, or over ``limit_s``.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        raise BadRequest(f"{what} is a number of seconds, as in {what}=1.5") from None
-    if not 0 <= value <= limit_s:
+    if _SECONDS.match(text) is None:
+        raise BadRequest(f"{what} is a number of seconds, as in {what}=1.5")
+    value = float(text)
+    if value > limit_s:
         raise BadRequest(f"{what} is at most {limit_s:g} seconds")
     return value
 

@@ -23,11 +23,14 @@ _CONTINUATION = WSMsgType.CONTINUATION
 _MESSAGES = (_TEXT, _BINARY)
 _DATA = (_TEXT, _BINARY, _CONTINUATION)
 _CLOSE = WSMsgType.CLOSE
+_PING_KIND = WSMsgType.PING
 _PING = b"\x89\x00"
 _CLOSE_BYTE = 0x88
 _FLUSH_BYTES = 16 * 1024
 _STALL_CHECK_S = 1.0
-_NORMAL_CODES = (0, 1000)
+_NO_CODE = 1005
+_NORMAL_CODES = (_NO_CODE, 1000)
+_LEGAL_CLOSES = frozenset((*range(1000, 1004), _NO_CODE, *range(1007, 1015)))
 _READ_BUFFER_FACTOR = 2
 
 
@@ -147,6 +150,8 @@ class Socket(WSListener):
             self._closed_by_peer(_code_of(frame))
         elif kind in _DATA:
             self._fragment(frame, kind)
+        elif kind == _PING_KIND:
+            self._pong(frame.get_payload_as_bytes())
 
     def _fragment(self, frame: WSFrame, kind: WSMsgType) -> None:
         limits = self.door.limits
@@ -197,7 +202,14 @@ class Socket(WSListener):
         self._reserved_bytes += missing
         return True
 
+    def _pong(self, payload: bytes) -> None:
+        self._flush()
+        self._write(b"\x8a%c%b" % (len(payload), payload))
+
     def _closed_by_peer(self, code: int) -> None:
+        if not (code in _LEGAL_CLOSES or 3000 <= code <= 4999):
+            self._violate(1002, "no close has this code")
+            return
         self._flush()
         self._end("closed", code in _NORMAL_CODES)
         self._write(_close_frame(code, ""))
@@ -245,11 +257,9 @@ class Socket(WSListener):
             self._arm()
 
     def write_raw(self, frame: bytes) -> None:
-        """Send a frame of picows's own, in its place (``WireOwner``)."""
+        """Send picows's answer to the handshake, or the close with which it gives up (``WireOwner``)."""
         if frame[0] != _CLOSE_BYTE:
-            if not self._ended:
-                self._flush()
-                self._write(frame)
+            self._write(frame)
             return
         if self._ended:
             return
@@ -370,11 +380,15 @@ class Socket(WSListener):
 
 def _code_of(frame: WSFrame) -> int:
     payload = frame.get_payload_as_bytes()
-    return int.from_bytes(payload[:2], "big")
+    if not payload:
+        return _NO_CODE
+    code = int.from_bytes(payload[:2], "big")
+    # 1005 stands for "none" among us and may not be sent (RFC 6455, 7.4.1).
+    return 0 if code == _NO_CODE else code
 
 
 def _close_frame(code: int, reason: str) -> bytes:
-    if code == 0:
+    if code == _NO_CODE:
         return b"\x88\x00"
     payload = code.to_bytes(2, "big") + reason.encode()[:123]
     return b"\x88%c%b" % (len(payload), payload)

@@ -14,7 +14,7 @@ import msgspec
 from lambdamesh.errors import BadAnswer, InvalidParams, LambdaError, MeshError, MethodNotFound
 from lambdamesh.protocol.answer import Answer
 from lambdamesh.protocol.framing import Framing
-from lambdamesh.protocol.json_text import NULL, SHALLOW_BYTES, SurrogatesAside, is_shallow, is_utf8, lenient, quoted
+from lambdamesh.protocol.json_text import NULL, SHALLOW_BYTES, SurrogatesAside, is_shallow, is_utf8, lenient
 from lambdamesh.protocol.session import SessionClosed, SessionCounters
 
 CODE = "json-rpc"
@@ -183,7 +183,7 @@ def _lambda_error(raw: bytes) -> MeshError:
     if not is_shallow(raw):
         return _BAD_ANSWER
     if raw.startswith(b'"'):
-        return LambdaError(_readable(raw))
+        return LambdaError(_readable(lenient(raw)))
     if not raw.startswith(b"{"):
         return LambdaError(raw.decode())
     aside = SurrogatesAside(raw)
@@ -194,12 +194,12 @@ def _lambda_error(raw: bytes) -> MeshError:
     elif not isinstance(message, str):
         message = msgspec.json.encode(message).decode()
     elif aside.plain != raw:
-        message = _readable(aside.restore(quoted(message)))
+        message = _readable(dict(lenient(raw))["message"])
     rpc_code = code if type(code) is int else None
     data = aside.restore(bytes(fields.data)) or None
     return _RPC_CODES.get(rpc_code or 0, LambdaError)(message, rpc_code=rpc_code, data=data)
 
 
-def _readable(raw: bytes) -> str:
-    """Decode a JSON string; a lone surrogate becomes a replacement character."""
-    return str(lenient(raw)).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _readable(text: Any) -> str:
+    """Have a replacement character for each lone surrogate of ``text``."""
+    return str(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import msgspec
 
@@ -66,7 +67,7 @@ def is_shallow(text: bytes) -> bool:
     return _fits(text, low - MAX_DEPTH)
 
 
-def lenient(text: bytes) -> object:
+def lenient(text: bytes) -> Any:
     """Decode what a reader as lenient as Python's ``json`` takes: NaN, control characters, bad UTF-8.
 
     Raises:

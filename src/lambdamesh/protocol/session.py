@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+SESSION_COUNTERS: tuple[tuple[str, str], ...] = (
+    ("unknown_answers", "Answers of providers to no call that is open."),
+    ("bad_answers", "Answers of providers that were not JSON."),
+)
+"""Name and meaning of each counter; each is a field of ``SessionCounters`` and a metric."""
+
 
 class SessionCounters:
     """What sessions count; one object for all sessions of a worker."""
 
-    __slots__ = ("bad_answers", "unknown_answers")
+    __slots__ = tuple(name for name, _ in SESSION_COUNTERS)
+
+    unknown_answers: int
+    bad_answers: int
 
     def __init__(self) -> None:
-        self.bad_answers = 0
-        self.unknown_answers = 0
+        for name in self.__slots__:
+            setattr(self, name, 0)
 
 
 class SessionClosed(Exception):

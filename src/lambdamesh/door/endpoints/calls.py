@@ -59,6 +59,8 @@ class Calls:
             raise BadRequest(str(error)) from None
         timeout = target.query.get("timeout")
         timeout_s = None if timeout is None else seconds(timeout, self._timeout_max_s, "timeout")
+        if timeout_s == 0:
+            raise BadRequest("timeout is more than 0 seconds")
         return CallTarget(lambda_id, quoted_method(segment), timeout_s, flag(target.query, "pretty"))
 
     def precheck(self, request: Request) -> MeshError | None:
