@@ -20,7 +20,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 _READ_BUFFER_BYTES = 2048
 _HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: node\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
 )
 
@@ -161,6 +161,11 @@ def feed(protocol: Any, key: bytes, tail: bytes) -> None:
         del room
         protocol.buffer_updated(size)
         rest = rest[size:]
+    # picows keeps the fields of request and response for whoever asks: 2 KB of each connection that nobody does.
+    transport = protocol.transport
+    for kept in (transport.request, transport.response):
+        if kept is not None:
+            kept.headers = None
 
 
 def websocket_key(fields: Mapping[bytes, bytes]) -> bytes:

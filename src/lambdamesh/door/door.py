@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -95,6 +96,7 @@ class Door:
         self.routes: Dispatcher
         self.exposition: Exposition = lambda: b""
         self.connection_closed: Callable[[], None] = lambda: None
+        self.call_soon: Callable[[Callable[[], None]], object] = asyncio.get_running_loop().call_soon
         self.reading = Shared(core.limits, core.budget, core.counters, access.admit)
         self.status_lines = StatusLines(core.clock.unix_ms / 1000)
         self.events = Events(core.limits, core.counters, core.wheel, core.clock)

@@ -106,7 +106,7 @@ class HttpConnection(asyncio.Protocol):
             self._slot.pop(self, None)
             self._slot = None
         self._queue.clear()
-        self._reader.close()
+        self._reader.release()
         # Reader and connection hold one another: without this, only the cycle collector would free the two.
         del self._reader
 

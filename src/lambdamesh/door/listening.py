@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,7 +137,7 @@ class Listener:
             task.add_done_callback(self._arriving.discard)
 
     async def _attach(self, accepted: socket.socket, peer: object) -> None:
-        name = str(peer[0]) if isinstance(peer, tuple) else "unix"
+        name = sys.intern(str(peer[0])) if isinstance(peer, tuple) else "unix"
         try:
             await self._loop.connect_accepted_socket(lambda: self._protocol(name), accepted)
         except Exception:

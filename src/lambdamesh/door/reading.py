@@ -241,6 +241,11 @@ class RequestReader:
             self.body.discard()
             self.body = None
 
+    def release(self) -> None:
+        """Read no more, ever. Parser and reader hold one another: after this no cycle is left to be collected."""
+        self.close()
+        del self._parser
+
     def _upgrade(self, tail: bytes) -> None:
         """Go on behind a head with ``Upgrade``: to WebSocket, or as if it had not been there."""
         self._upgrading = False

@@ -42,7 +42,6 @@ class Socket(WSListener):
 
     __slots__ = (
         "_buffer",
-        "_call_soon",
         "_check_at",
         "_close_at",
         "_drained_bytes",
@@ -100,7 +99,6 @@ class Socket(WSListener):
         """Take over a connection whose handshake was ``head``; answer it 101 with ``response``."""
         self._transport = transport
         self._write = transport.write
-        self._call_soon = asyncio.get_running_loop().call_soon
         limits = self.door.limits
         transport.set_write_buffer_limits(high=limits.queue_bytes)
         transport.pause_reading()
@@ -126,7 +124,7 @@ class Socket(WSListener):
         self.door.budget.release(self._reserved_bytes)
         self.door.connection_closed()
         # Socket and picows hold one another: without this, only the cycle collector would free them.
-        del self._protocol, self._write, self._call_soon
+        del self._protocol, self._write
 
     def _end(self, reason: str, final: bool) -> None:
         if not self._ended:
@@ -231,7 +229,7 @@ class Socket(WSListener):
             return
         buffer = self._buffer
         if not buffer:
-            self._call_soon(self._flush)
+            self.door.call_soon(self._flush)
         size = len(message)
         if size < 126:
             buffer.append(b"\x81%c%b" % (size, message))
@@ -311,7 +309,7 @@ class Socket(WSListener):
 
     def _linger(self) -> None:
         # Not from inside of picows, which is still reading the buffer that a new protocol would take from it.
-        self._call_soon(self._become_remains)
+        self.door.call_soon(self._become_remains)
 
     def _become_remains(self) -> None:
         if self._transport.is_closing():
