@@ -126,7 +126,7 @@ def open_state(path: Path) -> State:
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(0o700)
+        _make_private(path)
         lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StateError(
@@ -143,6 +143,18 @@ def open_state(path: Path) -> State:
     os.ftruncate(lock_fd, 0)
     os.pwrite(lock_fd, b"%d\n" % os.getpid(), 0)
     return State(path, lock_fd)
+
+
+def _make_private(path: Path) -> None:
+    if not path.stat().st_mode & 0o077:
+        return
+    is_ours = (path / "lock").exists() or not any(path.iterdir())
+    if not is_ours:
+        raise StateError(
+            f"the state directory {path} is open to others and holds what is not ours: choose another with --state, "
+            f"or close it (chmod 700 {path})"
+        )
+    path.chmod(0o700)
 
 
 def _grave(lambda_id: bytes, until_s: float) -> bytes:
