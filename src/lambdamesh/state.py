@@ -105,7 +105,8 @@ class State:
     def bury(self, lambda_id: bytes, until_s: float) -> None:
         """Remember ``lambda_id`` as deleted until a Unix time, over restarts too."""
         self._deleted[lambda_id] = until_s
-        with (self.path / "deleted").open("ab") as file:
+        fd = os.open(self.path / "deleted", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "ab") as file:
             file.write(_grave(lambda_id, until_s))
 
     def forget_deleted(self, now_s: float) -> None:

@@ -65,10 +65,11 @@ class LocalDoor:
                 text = "pages of this origin may not use this door: allow it with --allow-origin"
                 return Admission(Forbidden(text), is_own=False)
             cors = _cors(origin)
+        is_foreign = origin is None and fields.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none")
         if self._token is not None and not self._shows_token(fields):
             text = "this door wants its token: send Authorization: Bearer TOKEN (LAMBDAMESH_TOKEN for our tools)"
-            return Admission(Unauthorized(text), HEALTH_PATHS, is_own, origin, cors)
-        if origin is None and fields.get(b"sec-fetch-site", b"none") not in (b"same-origin", b"none"):
+            return Admission(Unauthorized(text), frozenset() if is_foreign else HEALTH_PATHS, is_own, origin, cors)
+        if is_foreign:
             spared = FRONT_PAGE if fields.get(b"sec-fetch-mode") == b"navigate" else frozenset()
             return Admission(Forbidden("a page of another site may not use this door"), spared)
         return Admission(None, frozenset(), is_own, origin, cors)

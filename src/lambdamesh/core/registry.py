@@ -147,9 +147,8 @@ class Registry:
         else:
             self._counters.lambdas_reopened += 1
         self.publish(held, "open", "new" if claim.is_new else "reopened")
-        waiting, held.waiting = held.waiting, None
-        for call in waiting or ():
-            call.deliver(seat.provider)
+        while held.waiting:
+            held.waiting.pop(0).deliver(seat.provider)
         return None
 
     def _replace(self, held: Lambda, claim: Claim, seat: Seat) -> None:
@@ -191,9 +190,8 @@ class Registry:
             held.slot.pop(held, None)
             held.slot = None
         self.publish(held, "close", reason)
-        waiting, held.waiting = held.waiting, None
-        for call in waiting or ():
-            call.give_up(LambdaGone("the lambda closed before it could take the call: ask for a new id"))
+        while held.waiting:
+            held.waiting.pop(0).give_up(LambdaGone("the lambda closed before it could take the call: ask for a new id"))
 
     def delete(self, text: bytes, now: float, now_ms: int) -> None:
         """Close a lambda for good: its keys are void.

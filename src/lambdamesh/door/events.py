@@ -30,13 +30,14 @@ class Subscriber(Protocol):
 class Events:
     """Passes events on to whoever has subscribed, and a comment where there was none for a while."""
 
-    __slots__ = ("_clock", "_counters", "_limits", "_subscribers", "_wheel")
+    __slots__ = ("_clock", "_counters", "_is_armed", "_limits", "_subscribers", "_wheel")
 
     def __init__(self, limits: Limits, counters: Counters, wheel: Wheel, clock: Clock) -> None:
         self._limits = limits
         self._counters = counters
         self._wheel = wheel
         self._clock = clock
+        self._is_armed = False
         self._subscribers: dict[Subscriber, None] = {}
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -51,9 +52,9 @@ class Events:
         if not subscriber.stream(CONTENT_TYPE):
             return
         subscriber.send(b": this node's lambdas\n\n")
-        if not self._subscribers:
-            self._wheel.add(self, self._clock.now + self._limits.stream_ping_s)
         self._subscribers[subscriber] = None
+        if not self._is_armed:
+            self._arm(self._clock.now)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """End a stream that its reader has left."""
@@ -72,9 +73,14 @@ class Events:
 
     def expire(self, now: float) -> None:
         """Time for a comment (``Expiring``)."""
+        self._is_armed = False
         if self._subscribers:
             self._send(b": ping\n\n")
-            self._wheel.add(self, now + self._limits.stream_ping_s)
+            self._arm(now)
+
+    def _arm(self, now: float) -> None:
+        self._is_armed = True
+        self._wheel.add(self, now + self._limits.stream_ping_s)
 
     def _send(self, piece: bytes) -> None:
         for subscriber in tuple(self._subscribers):

@@ -7,6 +7,7 @@ from lambdamesh.errors import BadRequest, HeadTooLarge, MeshError
 
 HeaderLines = list[tuple[bytes, bytes]]
 
+_LENGTH_DIGITS = 18
 _ONCE = frozenset((b"host", b"content-length", b"origin", b"sec-websocket-key", b"authorization", b"lambda-resume-key"))
 
 
@@ -44,8 +45,9 @@ class Head:
             self._add(name.lower(), value.strip(b" \t"))
         if self.error is None:
             self.error = self._framing_error()
-        length = self.fields.get(b"content-length", b"0")
-        self.content_length = int(length) if self.error is None else 0
+        self.content_length = (
+            int(self.fields.get(b"content-length", b"0")[-_LENGTH_DIGITS:]) if self.error is None else 0
+        )
         self.has_body = self.content_length > 0 or b"transfer-encoding" in self.fields
         self.is_encoded = self.fields.get(b"content-encoding", b"identity").lower() != b"identity"
         self.is_http10 = False
@@ -69,11 +71,12 @@ class Head:
         if not fields.get(b"host"):
             return BadRequest("the request has no Host")
         length = fields.get(b"content-length")
-        if length is None:
-            return None
-        if not length.isdigit():
-            return BadRequest("Content-Length is not a number")
-        if b"transfer-encoding" in fields:
+        encoding = fields.get(b"transfer-encoding")
+        if length is not None and (not length.isdigit() or len(length.lstrip(b"0")) > _LENGTH_DIGITS):
+            return BadRequest("Content-Length is not a number of bytes")
+        if encoding is not None and encoding.lower() != b"chunked":
+            return BadRequest("the Transfer-Encoding that is taken is chunked, and no other")
+        if length is not None and encoding is not None:
             return BadRequest("the request has both Content-Length and Transfer-Encoding")
         return None
 

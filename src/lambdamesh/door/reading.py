@@ -126,6 +126,7 @@ class RequestReader:
         "_head",
         "_known_fields",
         "_last_lines",
+        "_last_version",
         "_lines",
         "_parser",
         "_piece",
@@ -133,6 +134,7 @@ class RequestReader:
         "_requests",
         "_shared",
         "_target",
+        "_target_room_bytes",
         "_upgrading",
         "_watched_stage",
         "body",
@@ -147,6 +149,8 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self._lines: HeaderLines = []
         self._last_lines: HeaderLines | None = None
+        self._last_version = ""
+        self._target_room_bytes = 0
         self._head = Head([], 0, shared.limits)
         self._admission = Admission()
         self._target = b""
@@ -167,16 +171,19 @@ class RequestReader:
         if self.done or (self.phase is _BETWEEN and self._is_familiar(chunk)):
             return
         fresh_stage = self.stage + 1 if self.phase is _BETWEEN else 0
+        tail: bytes | None = None
         try:
             self._parser.feed_data(chunk)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(chunk[upgrade.args[0] :])
+            tail = chunk[upgrade.args[0] :]
         except httptools.HttpParserCallbackError as error:
             self.refuse(_refusal_of(error))
         except httptools.HttpParserError as error:
             self.refuse(BadRequest(f"this is not HTTP/1.1: {error}"))
         else:
             self._look_back(chunk, fresh_stage)
+        if tail is not None:
+            self._upgrade(tail)
 
     def _look_back(self, chunk: bytes, fresh_stage: int) -> None:
         """See to what ``chunk`` left behind; ``fresh_stage`` is the stage of a head that began with it, else 0."""
@@ -298,6 +305,8 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         """A request begins (httptools)."""
+        if self.done:
+            raise Refused(BadRequest("the connection has ended"))
         self.phase = _HEAD
         self.stage += 1
         self._lines = []
@@ -314,8 +323,11 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """The head is whole (httptools)."""
         lines = self._lines
-        if lines != self._last_lines:
-            self._read_head()
+        version = self._parser.get_http_version()
+        if lines != self._last_lines or version != self._last_version:
+            self._read_head(version)
+        elif len(self._target) > self._target_room_bytes:
+            raise Refused(HeadTooLarge(f"the head of a request is at most {self._shared.limits.head_bytes} bytes"))
         self._lines = []
         if self._target[0] != _SLASH:
             raise Refused(BadRequest("the request target is a path, as in GET /lambda: no scheme, no host"))
@@ -362,15 +374,16 @@ class RequestReader:
         if b"upgrade" in head.fields and self._parser.should_upgrade():
             self._upgrading = True
             self._lines = lines
-        elif head.expects_continue and head.has_body:
+        elif head.expects_continue and head.has_body and not head.is_http10:
             request = Request(self._parser.get_method(), self._target, head, self._admission)
             refusal = self._requests.expectation(request)
             if refusal is not None:
                 raise Refused(refusal)
 
-    def _read_head(self) -> None:
-        version = self._parser.get_http_version()
-        head = Head(self._lines, self._known_bytes(), self._shared.limits)
+    def _read_head(self, version: str) -> None:
+        self._known_fields = b""
+        size_bytes = self._known_bytes()
+        head = Head(self._lines, size_bytes, self._shared.limits)
         if head.error is not None:
             raise Refused(head.error)
         if version not in ("1.1", "1.0"):
@@ -379,6 +392,8 @@ class RequestReader:
         self._head = head
         self._admission = self._shared.admit(head.fields)
         self._last_lines = self._lines
+        self._last_version = version
+        self._target_room_bytes = self._shared.limits.head_bytes - size_bytes + len(self._target)
 
 
 def _refusal_of(error: httptools.HttpParserCallbackError) -> MeshError:

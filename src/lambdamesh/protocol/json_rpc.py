@@ -6,6 +6,7 @@ and results are bytes that are spliced in and cut out, never decoded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -30,13 +31,14 @@ class _Envelope(msgspec.Struct, gc=False):
 
 
 class _ErrorObject(msgspec.Struct, gc=False):
-    code: Any = None
-    message: Any = None
+    code: msgspec.Raw = _ABSENT
+    message: msgspec.Raw = _ABSENT
     data: msgspec.Raw = _ABSENT
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_error_object = msgspec.json.Decoder(_ErrorObject).decode
+_RPC_CODE = re.compile(rb"-?[0-9]{1,18}\Z")
 _RPC_CODES: dict[int, type[LambdaError]] = {-32601: MethodNotFound, -32602: InvalidParams}
 
 
@@ -82,9 +84,11 @@ class Session:
 
     def end(self, error: MeshError) -> None:
         """Answer every open call with ``error``."""
-        pending, self.pending = self.pending, {}
-        for answer in pending.values():
-            answer.fault(error)
+        # One answer may make another caller go, who then takes its own call out of what is left.
+        for number in tuple(self.pending):
+            answer = self.pending.pop(number, None)
+            if answer is not None:
+                answer.fault(error)
 
     def receive(self, message: bytes, utf8_checked: bool) -> None:
         """Take one message, which may hold a value, several, or a part of one.
@@ -124,15 +128,15 @@ class Session:
             self._counters.unknown_answers += 1
             return
         error = envelope.error
-        if error is not _ABSENT and (raw := bytes(error)) and raw != NULL:
-            answer.fault(_lambda_error(raw))
-            return
-        result = bytes(envelope.result)
-        if len(result) > SHALLOW_BYTES and not is_shallow(result):
+        is_error = error is not _ABSENT and bytes(error) != NULL
+        raw = bytes(error if is_error else envelope.result)
+        if len(raw) > SHALLOW_BYTES and not is_shallow(raw):
             self._counters.bad_answers += 1
             answer.fault(_BAD_ANSWER)
-            return
-        answer.result(result)
+        elif is_error:
+            answer.fault(_lambda_error(raw))
+        else:
+            answer.result(raw)
 
     def _opened(self, envelope: _Envelope) -> None:
         if bytes(envelope.error) not in (b"", NULL):
@@ -180,24 +184,19 @@ _BAD_ANSWER = BadAnswer(
 
 def _lambda_error(raw: bytes) -> MeshError:
     """Read the ``error`` of an answer: a string is the message, an object has one, anything else is its JSON text."""
-    if not is_shallow(raw):
-        return _BAD_ANSWER
     if raw.startswith(b'"'):
         return LambdaError(_readable(lenient(raw)))
     if not raw.startswith(b"{"):
         return LambdaError(raw.decode())
     aside = SurrogatesAside(raw)
     fields = _decode_error_object(aside.plain)
-    message, code = fields.message, fields.code
-    if message is None:
-        message = raw.decode()
-    elif not isinstance(message, str):
-        message = msgspec.json.encode(message).decode()
-    elif aside.plain != raw:
-        message = _readable(dict(lenient(raw))["message"])
-    rpc_code = code if type(code) is int else None
-    data = aside.restore(bytes(fields.data)) or None
-    return _RPC_CODES.get(rpc_code or 0, LambdaError)(message, rpc_code=rpc_code, data=data)
+    message, code, data = (aside.restore(bytes(field)) for field in (fields.message, fields.code, fields.data))
+    rpc_code = int(code) if _RPC_CODE.match(code) else None
+    if message in (b"", NULL):
+        text = raw.decode()
+    else:
+        text = _readable(lenient(message)) if message.startswith(b'"') else message.decode()
+    return _RPC_CODES.get(rpc_code or 0, LambdaError)(text, rpc_code=rpc_code, data=data or None)
 
 
 def _readable(text: Any) -> str:

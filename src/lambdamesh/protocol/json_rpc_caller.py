@@ -6,16 +6,28 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable
 
 import msgspec
 
 from lambdamesh.protocol.framing import Framing
-from lambdamesh.protocol.json_text import NULL, SHALLOW_BYTES, SurrogatesAside, is_shallow, is_utf8, lenient, quoted
+from lambdamesh.protocol.json_text import (
+    NULL,
+    SHALLOW_BYTES,
+    SurrogatesAside,
+    is_json,
+    is_shallow,
+    is_utf8,
+    lenient,
+    quoted,
+)
 from lambdamesh.protocol.session import SessionClosed
 
 CODE = "json-rpc"
+
+_ID = re.compile(rb'"id"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*)', re.DOTALL)
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _Request(msgspec.Struct, gc=False):
@@ -91,9 +103,12 @@ def _read(value: bytes) -> Asked:
     if value.isascii() or is_utf8(value):
         aside = SurrogatesAside(value)
         try:
-            return _asked(_decode_request(aside.plain), aside)
+            request = _decode_request(aside.plain)
         except (msgspec.MsgspecError, RecursionError):
-            pass
+            return _unreadable(value)
+        if aside.plain != value:
+            request.method = str(lenient(value)["method"])
+        return _asked(request, aside)
     return _unreadable(value)
 
 
@@ -109,6 +124,8 @@ def _asked(request: _Request, aside: SurrogatesAside | None) -> Asked:
         fault = "params is an array of one: the body"
     elif len(body) > SHALLOW_BYTES and not is_shallow(body):
         fault = "the body is more than 512 levels deep"
+    elif _LONE_SURROGATE.search(request.method):
+        fault = "the method is not Unicode text"
     return Asked(request_id, request.method, body, fault)
 
 
@@ -126,4 +143,12 @@ def _unreadable(value: bytes) -> Asked:
     if type(request_id) not in (int, float, str):
         raise SessionClosed(4400, "a message is not a request: method, params and id")
     fault = "the request is not JSON-RPC 1.0: method is a string, params an array, all of it RFC 8259 in UTF-8"
-    return Asked(json.dumps(request_id).encode(), "", NULL, fault)
+    return Asked(_as_written(value, request_id), "", NULL, fault)
+
+
+def _as_written(value: bytes, request_id: object) -> bytes:
+    """Find the text of an id that a lenient reader has read; ``null`` where it is no JSON."""
+    for match in _ID.finditer(value):
+        if is_json(match.group(1)) and lenient(match.group(1)) == request_id:
+            return match.group(1)
+    return NULL

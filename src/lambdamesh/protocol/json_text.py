@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import accumulate, count
+from operator import sub
 from typing import Any
 
 import msgspec
@@ -24,6 +26,9 @@ _parse = msgspec.json.Decoder(msgspec.Raw).decode
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _ASIDE_ESCAPE = re.compile(_SURROGATE_ESCAPE.pattern + rb"|\\u[eE]000")
 _MARK = re.compile(rb"\\ue000([0-9]+)\\ue001")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _PROBED_LEVELS = 1 << 16
 
 
@@ -64,7 +69,7 @@ def is_shallow(text: bytes) -> bool:
             low = middle
         else:
             high = middle - 1
-    return _fits(text, low - MAX_DEPTH)
+    return _fits(text, low - MAX_DEPTH) if low >= MAX_DEPTH else _depth(text) <= MAX_DEPTH
 
 
 def lenient(text: bytes) -> Any:
@@ -114,6 +119,12 @@ def quoted(text: str) -> bytes:
     return msgspec.json.encode(text)
 
 
+def _depth(text: bytes) -> int:
+    # Each bracket moves the depth by one: its byte, 2 or 0, less one.
+    steps = _STRING.sub(b"", text).translate(_STEPS, _NOT_BRACKETS)
+    return max(map(sub, accumulate(steps), count(1)), default=0)
+
+
 def _is_json_but_for_surrogates(text: bytes) -> bool:
     # A surrogate escape is put out of the way by one that any reader takes, of the same length.
     plain, found = _SURROGATE_ESCAPE.subn(rb"\\u0041", text)
@@ -127,11 +138,15 @@ def _is_json_but_for_surrogates(text: bytes) -> bool:
 
 
 def _fits(text: bytes, levels: int) -> bool:
-    try:
-        _parse(b"[" * levels + text + b"]" * levels)
-    except RecursionError:
-        return False
-    except msgspec.MsgspecError:
-        plain, found = _SURROGATE_ESCAPE.subn(rb"\\u0041", text)
-        return bool(found) and _fits(plain, levels)
-    return True
+    candidate = b"[" * levels + text + b"]" * levels
+    # Twice in the same frame, since a deeper one has fewer levels left.
+    for _ in range(2):
+        try:
+            _parse(candidate)
+        except RecursionError:
+            return False
+        except msgspec.MsgspecError:
+            candidate = _SURROGATE_ESCAPE.sub(rb"\\u0041", candidate)
+        else:
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""The tests. Those below ``integration`` and ``conformance`` speak to real nodes over real sockets."""

@@ -1,0 +1,130 @@
+"""``ls``, ``peers`` and ``version``: tables for people, the node's own JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import lambdamesh
+from lambdamesh.cli import main
+from lambdamesh.cli.output import age, printable
+from tests.unit.cli.fake_node import FakeNode
+
+LAMBDA = {
+    "id": "rhowRuuCUoE5vlcA",
+    "timestamp": "2024-03-09T04:38:57.413+01:00",
+    "code": "json-rpc",
+    "state": "open",
+    "headers": {"P-Ip": ["127.0.0.1"]},
+}
+PEER = {
+    "machine_id": "46301aae",
+    "host": "my\x1b[31mhost",
+    "address": "",
+    "version": "0.1.0",
+    "heartbeat": None,
+    "alive": True,
+    "me": False,
+}
+
+
+def test_ls_passes_json_on(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = json.dumps({LAMBDA["id"]: LAMBDA})
+    fake_node.answer("GET /lambda", raw.encode())
+    assert main(["ls", "--url", fake_node.url]) == 0
+    assert capsys.readouterr().out == raw + "\n"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_ls_is_a_table_on_a_terminal(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_node.answer("GET /lambda", json.dumps({LAMBDA["id"]: LAMBDA}).encode(), Lambda_Truncated="true")
+    assert main(["ls", "--url", fake_node.url]) == 0
+    captured = capsys.readouterr()
+    head, row = [line.split() for line in captured.out.splitlines() if line.strip(" ─")]
+    assert head == ["ID", "AGE", "CODE", "STATE", "FROM"]
+    assert row[0] == "rhowRuuCUoE5vlcA"
+    assert row[-3:] == ["json-rpc", "open", "127.0.0.1"]
+    assert "--count" in captured.err
+
+
+@pytest.mark.usefixtures("terminal")
+def test_ls_says_that_there_is_none(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_node.answer("GET /lambda", b"{}")
+    assert main(["ls", "--url", fake_node.url]) == 0
+    assert capsys.readouterr().out == "no lambda is open\n"
+
+
+def test_ls_counts(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_node.answer("GET /lambda?count", b'{"count": 3}')
+    assert main(["ls", "--count", "--url", fake_node.url]) == 0
+    assert json.loads(capsys.readouterr().out) == {"count": 3}
+
+
+@pytest.mark.usefixtures("terminal")
+def test_ls_counts_for_people(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_node.answer("GET /lambda?count", b'{"count": 3}')
+    assert main(["ls", "--count", "--url", fake_node.url]) == 0
+    assert capsys.readouterr().out == "3\n"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_peers_is_a_table_without_control_characters(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_node.answer("GET /peers", json.dumps([PEER]).encode())
+    assert main(["peers", "--url", fake_node.url]) == 0
+    shown = capsys.readouterr().out
+    assert "\\x1b[31m" in shown
+    assert "\x1b" not in shown
+    assert shown.splitlines()[-2].split()[-2:] == ["yes", "no"]
+
+
+def test_peers_in_json_on_a_terminal_too(
+    fake_node: FakeNode, capsys: pytest.CaptureFixture[str], terminal: None
+) -> None:
+    fake_node.answer("GET /peers", b"[]")
+    assert main(["peers", "--json", "--url", fake_node.url]) == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
+def test_version_tells_both(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_node.answer("GET /version", b'"9.9"')
+    assert main(["version", "--url", fake_node.url]) == 0
+    assert json.loads(capsys.readouterr().out) == {"client": lambdamesh.__version__, "node": "9.9"}
+
+
+@pytest.mark.usefixtures("terminal")
+def test_version_for_people(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_node.answer("GET /version", b'"9.9"')
+    assert main(["version", "--url", fake_node.url]) == 0
+    assert capsys.readouterr().out == f"client {lambdamesh.__version__}\nnode   9.9\n"
+
+
+def test_version_without_a_node_still_tells_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version", "--url", "unix:/nowhere/door.sock"]) == 3
+    assert json.loads(capsys.readouterr().out) == {"client": lambdamesh.__version__, "node": None}
+
+
+@pytest.mark.parametrize(
+    ("passed", "text"),
+    [
+        (timedelta(seconds=-5), "0s"),
+        (timedelta(seconds=59), "59s"),
+        (timedelta(seconds=192), "3m 12s"),
+        (timedelta(hours=5, seconds=3), "5h 0m"),
+        (timedelta(days=400, hours=2), "400d 2h"),
+    ],
+)
+def test_age_has_two_units(passed: timedelta, text: str) -> None:
+    now = datetime(2024, 3, 9, tzinfo=UTC)
+    assert age((now - passed).isoformat(), now) == text
+
+
+@pytest.mark.parametrize("timestamp", ["", "yesterday", "2024-03-09T00:00:00"])
+def test_what_is_no_time_stays(timestamp: str) -> None:
+    assert age(timestamp, datetime(2024, 3, 9, tzinfo=UTC)) == timestamp
+
+
+def test_printable_keeps_text_and_escapes_control_characters() -> None:
+    assert printable("grüße") == "grüße"
+    assert printable("a\x1b\n\u202e") == "a\\x1b\\n\\u202e"
