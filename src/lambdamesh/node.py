@@ -69,10 +69,10 @@ def serve(settings: Settings) -> int:
 
 async def _run(settings: Settings, state: State) -> int:
     node = Node(settings, state)
-    node.start()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop)
+    node.start()
     await node.stopped()
     return 0
 

@@ -95,6 +95,14 @@ def test_a_late_answer_is_dropped(node: Node, open_lambda: OpenLambda) -> None:
     assert answered(node, provider, b'{"id":%d,"result":"in time"}').json() == "in time"
 
 
+def test_a_deadline_that_passes_frees_its_place(shared_node: StartNode, open_lambda: OpenLambda) -> None:
+    narrow = shared_node(lambda_calls=1)
+    provider = open_lambda(narrow)
+    time_out(narrow, provider, query="?timeout=0.1")
+    provider.next_call()
+    assert answered(narrow, provider, b'{"id":%d,"result":1}').json() == 1
+
+
 def test_many_deadlines_each_at_its_time(node: Node, open_lambda: OpenLambda) -> None:
     provider = open_lambda(node)
     due_s = [round(0.2 + number / 50, 2) for number in range(20)]

@@ -97,6 +97,15 @@ def test_a_directory_that_was_open_to_others_is_closed(path: Path) -> None:
     assert mode(path) == 0o700
 
 
+def test_a_directory_of_somebody_else_s_keeps_its_mode(path: Path) -> None:
+    path.mkdir(parents=True, mode=0o755)
+    (path / "thesis.txt").write_text("")
+    with pytest.raises(StateError, match="--state"):
+        open_state(path)
+    assert mode(path) == 0o755
+    assert [file.name for file in path.iterdir()] == ["thesis.txt"]
+
+
 def test_what_is_no_directory_is_said_to_be_unusable(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")

@@ -12,7 +12,7 @@ from lambdamesh.protocol.json_text import quoted
 METHOD_BYTES = 256
 """Longest name of a method, in UTF-8."""
 
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?\Z", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?\Z", re.ASCII)
 _BAD_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 

@@ -207,6 +207,7 @@ class Socket(WSListener):
     def _closed_by_peer(self, code: int) -> None:
         if not (code in _LEGAL_CLOSES or 3000 <= code <= 4999):
             self._violate(1002, "no close has this code")
+            self._linger()
             return
         self._flush()
         self._end("closed", code in _NORMAL_CODES)

@@ -119,6 +119,11 @@ def quoted(text: str) -> bytes:
     return msgspec.json.encode(text)
 
 
+def _without_surrogates(text: bytes) -> bytes:
+    # Escapes of all surrogates begin alike; with another digit they are those of other characters, and as valid.
+    return text.replace(b"\\ud", b"\\u0").replace(b"\\uD", b"\\u0")
+
+
 def _depth(text: bytes) -> int:
     # Each bracket moves the depth by one: its byte, 2 or 0, less one.
     steps = _STRING.sub(b"", text).translate(_STEPS, _NOT_BRACKETS)
@@ -126,9 +131,8 @@ def _depth(text: bytes) -> int:
 
 
 def _is_json_but_for_surrogates(text: bytes) -> bool:
-    # A surrogate escape is put out of the way by one that any reader takes, of the same length.
-    plain, found = _SURROGATE_ESCAPE.subn(rb"\\u0041", text)
-    if not found:
+    plain = _without_surrogates(text)
+    if plain == text:
         return False
     try:
         _parse(plain)
@@ -146,7 +150,7 @@ def _fits(text: bytes, levels: int) -> bool:
         except RecursionError:
             return False
         except msgspec.MsgspecError:
-            candidate = _SURROGATE_ESCAPE.sub(rb"\\u0041", candidate)
+            candidate = _without_surrogates(candidate)
         else:
             return True
     return False
