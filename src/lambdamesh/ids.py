@@ -109,10 +109,11 @@ class Snowflakes:
         Raises:
             OverflowError: the clock is outside of what 42 bits of milliseconds can say.
         """
-        self._last = last = max(self._last + 1, (now_ms - EPOCH_MS) << SEQUENCE_BITS)
+        last = max(self._last + 1, (now_ms - EPOCH_MS) << SEQUENCE_BITS)
         ms = last >> SEQUENCE_BITS
         if ms >= _MS_LIMIT:
             raise OverflowError("the clock is beyond the year 2163")
+        self._last = last
         return (ms << TIME_SHIFT) | (self._worker << SEQUENCE_BITS) | (last & _SEQUENCE_MASK)
 
 

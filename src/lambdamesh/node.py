@@ -94,6 +94,8 @@ class Node:
         self._core = self._build_core(facts, now, unix_ms)
         keys = ResumeKeys(state.node_key(), "local", self._limits.resume_key_ttl_s)
         self.door = Door(self._core, facts, _local_door(settings), keys, self._directory)
+        self._loop = asyncio.get_running_loop()
+        self.door.call_soon = self._loop.call_soon
         self.door.routes = Routes(self.door)
         self.door.exposition = Exposition(self._counts, self._gauges)
         self._core.registry.publish = self._publish
@@ -101,7 +103,6 @@ class Node:
         self._population = Population(limit, self._core.counters, self._core.wheel, self._core.clock)
         self.door.connection_closed = self._population.left
         self._listeners: list[Listener] = []
-        self._loop = asyncio.get_running_loop()
         self._tick_handle: asyncio.TimerHandle | None = None
         self._forget_at = now + _FORGET_EVERY_S
         self._stopping = asyncio.Event()

@@ -147,8 +147,10 @@ TEXT = an_id()
 class World:
     """Registry and relay of one worker; ``now`` in monotonic seconds, ``events`` as they were published."""
 
-    def __init__(self, limits: Limits | None = None, directory: FakeDirectory | None = None) -> None:
-        self.now = 1000.0
+    def __init__(
+        self, limits: Limits | None = None, directory: FakeDirectory | None = None, now: float = 1000.0
+    ) -> None:
+        self.now = self._began_at = now
         self.limits = limits or Limits()
         self.counters = Counters()
         self.wheel = Wheel(0.05, self.now)
@@ -166,7 +168,7 @@ class World:
     @property
     def now_ms(self) -> int:
         """The wall clock, in Unix milliseconds."""
-        return NOW_MS + round((self.now - 1000.0) * 1000)
+        return NOW_MS + round((self.now - self._began_at) * 1000)
 
     def pass_time(self, seconds: float) -> None:
         """Move the clock and sweep."""

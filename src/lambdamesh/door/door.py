@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -76,7 +75,10 @@ class Core:
 
 
 class Door:
-    """One door. Its siblings (access, keys, peers, metrics) are ports; ``routes`` is set by whoever builds it."""
+    """One door. Its siblings (access, keys, peers, metrics) are ports.
+
+    ``routes`` and the event loop's ``call_soon`` are set by whoever builds it.
+    """
 
     def __init__(self, core: Core, facts: Facts, access: Access, keys: ResumeKeys, peers: Peers) -> None:
         self.limits = core.limits
@@ -96,7 +98,7 @@ class Door:
         self.routes: Dispatcher
         self.exposition: Exposition = lambda: b""
         self.connection_closed: Callable[[], None] = lambda: None
-        self.call_soon: Callable[[Callable[[], None]], object] = asyncio.get_running_loop().call_soon
+        self.call_soon: Callable[[Callable[[], None]], object]
         self.reading = Shared(core.limits, core.budget, core.counters, access.admit)
         self.status_lines = StatusLines(core.clock.unix_ms / 1000)
         self.events = Events(core.limits, core.counters, core.wheel, core.clock)

@@ -24,6 +24,7 @@ LARGE_BYTES = 256 * 1024
 _PADDING_BYTES = 64 * 1024
 _PADDING_FACTOR = 8
 _REMEMBERED_TARGETS = 4096
+_REMEMBERED_BYTES = 512
 _HOP_FIELDS = frozenset((b"upgrade", b"connection", b"http2-settings"))
 
 
@@ -216,7 +217,8 @@ class RequestReader:
         head = self._head
         line_end, fields_end = chunk.find(b"\r\n"), chunk.find(b"\r\n\r\n") + 4
         is_plain = not (head.is_special or head.is_http10 or b"transfer-encoding" in head.fields)
-        if not is_plain or len(chunk) - fields_end != head.content_length or not chunk.startswith(b"POST "):
+        is_one = len(chunk) - fields_end == head.content_length and chunk.startswith(b"POST ")
+        if not is_plain or not is_one or line_end > _REMEMBERED_BYTES:
             return
         self._known_fields = chunk[line_end:fields_end]
         targets = self._shared.post_targets

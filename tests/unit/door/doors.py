@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unittest.mock import patch
+from time import monotonic
 
 from lambdamesh.access.local_door import LocalDoor
 from lambdamesh.access.resume_keys import ResumeKeys
@@ -65,7 +65,7 @@ class Stage:
     """A door with one lambda open, ``TEXT``, and its routes."""
 
     def __init__(self, limits: Limits | None = None, access: LocalDoor | None = None) -> None:
-        self.world = World(limits)
+        self.world = World(limits, now=monotonic())  # which the routes read themselves
         core = Core()
         core.limits = self.world.limits
         core.counters = self.world.counters
@@ -80,8 +80,7 @@ class Stage:
         facts = Facts("my-host", MACHINE, VERSION)
         self.access = access or LocalDoor()
         self.keys = ResumeKeys(NODE_KEY, "local", self.world.limits.resume_key_ttl_s)
-        with patch("asyncio.get_running_loop"):  # there is none, and nothing here is done soon
-            self.door = Door(core, facts, self.access, self.keys, Alone(MACHINE, "my-host", VERSION))
+        self.door = Door(core, facts, self.access, self.keys, Alone(MACHINE, "my-host", VERSION))
         self.door.exposition = lambda: b"# metrics\n"
         self.door.is_ready = True
         self.routes = self.door.routes = Routes(self.door)

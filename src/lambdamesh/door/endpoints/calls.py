@@ -14,6 +14,7 @@ from lambdamesh.ids import parse_lambda_id
 from lambdamesh.protocol.json_text import NULL, is_json
 
 _REMEMBERED_TARGETS = 4096
+_REMEMBERED_BYTES = 512
 
 
 class CallTarget(NamedTuple):
@@ -48,7 +49,8 @@ class Calls:
             known = self._read(parse_target(target))
             if len(self.known_targets) >= _REMEMBERED_TARGETS:
                 self.known_targets.clear()
-            self.known_targets[target] = known
+            if len(target) <= _REMEMBERED_BYTES:
+                self.known_targets[target] = known
         return known
 
     def _read(self, target: Target) -> CallTarget:
