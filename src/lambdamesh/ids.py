@@ -103,6 +103,10 @@ class Snowflakes:
         """The time of the last uid, in Unix milliseconds."""
         return (self._last >> SEQUENCE_BITS) + EPOCH_MS
 
+    def skip(self, unix_ms: int) -> None:
+        """Mint nothing more of this millisecond, or of those before it."""
+        self._last = max(self._last, ((unix_ms - EPOCH_MS) << SEQUENCE_BITS) | _SEQUENCE_MASK)
+
     def mint(self, now_ms: int) -> int:
         """Return the next uid. ``now_ms`` is the wall clock in Unix milliseconds.
 

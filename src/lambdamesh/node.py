@@ -31,7 +31,7 @@ from lambdamesh.door.door import Core, Door, Facts
 from lambdamesh.door.http import HttpConnection
 from lambdamesh.door.listening import Listener, Population, listen_tcp, listen_unix
 from lambdamesh.door.routes import Routes
-from lambdamesh.errors import LambdaLost
+from lambdamesh.errors import Draining
 from lambdamesh.ids import LambdaId, Rays, Snowflakes, machine_id_text
 from lambdamesh.protocol.session import SESSION_COUNTERS, SessionCounters
 from lambdamesh.settings import ConfigError, Settings, Unix, parse_address
@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 SWEEP_S = 0.02
 _SLOT_S = 0.01
-_FLOOR_RENEWED_MS = FLOOR_AHEAD_MS // 2
+_FLOOR_STEP_MS = 1_000
 _RESERVED_DESCRIPTORS = 64
 _LEAST_CONNECTIONS = 16
 _CLOSE_PAUSE_S = 0.01
@@ -86,8 +86,8 @@ class Node:
         self._state = state
         now, unix_ms = time.monotonic(), _unix_ms()
         state.load_deleted(unix_ms / 1000)
-        self._snowflakes = Snowflakes(_WORKER, state.floor_ms())
-        self._floor_ms = 0
+        self._floor_ms = state.floor_ms()
+        self._snowflakes = Snowflakes(_WORKER, self._floor_ms)
         host_name = settings.host_name or socket.gethostname()
         facts = Facts(host_name, state.machine_id(settings.machine_id), lambdamesh.__version__)
         self._directory = Alone(facts.machine, host_name, facts.version)
@@ -118,8 +118,11 @@ class Node:
         core.budget = Budget(self._limits.buffered_bytes)
         core.rays = Rays(facts.host_name, _WORKER, unix_ms)
         core.registry = Registry(facts.machine, self._limits, core.counters, core.wheel, self._directory, self._state)
-        core.registry.started_at, core.registry.started_ms = now, unix_ms
-        core.relay = Relay(core.registry, core.wheel, self._limits, core.counters)
+        # Ids of this run lie above the floor, which may be ahead of the clock.
+        core.registry.started_at, core.registry.started_ms = now, max(unix_ms, self._floor_ms)
+        core.registry.claimed = self._skip
+        core.relay = Relay(core.registry, core.wheel, self._limits, core.counters, core.budget)
+        core.relay.on_bug = core.wheel.on_bug = _log_bug
         core.mint = self._mint
         return core
 
@@ -183,15 +186,34 @@ class Node:
             self._state.forget_deleted(clock.unix_ms / 1000)
 
     def _mint(self) -> LambdaId:
-        uid = self._snowflakes.mint(_unix_ms())
+        lambda_id = LambdaId(self.door.facts.machine, self._snowflakes.mint(_unix_ms()))
+        self._keep_floor_ahead()
+        return lambda_id
+
+    def _skip(self, lambda_id: LambdaId) -> None:
+        """Never mint an id that somebody has claimed before its time."""
+        if lambda_id.unix_ms >= self._snowflakes.last_ms:
+            self._snowflakes.skip(lambda_id.unix_ms)
+            self._keep_floor_ahead()
+
+    def _keep_floor_ahead(self) -> None:
         last_ms = self._snowflakes.last_ms
-        if last_ms > self._floor_ms - _FLOOR_RENEWED_MS:
-            try:
-                self._state.raise_floor(last_ms + FLOOR_AHEAD_MS)
-                self._floor_ms = last_ms + FLOOR_AHEAD_MS
-            except StateError as error:
-                log.error("floor_not_written", why=str(error), once_a_minute=True)
-        return LambdaId(self.door.facts.machine, uid)
+        self._core.registry.last_minted_ms = last_ms
+        if last_ms + _FLOOR_STEP_MS // 2 < self._floor_ms:
+            return
+        # Where ids run ahead of the clock they do so in small steps, or each restart would add a whole one.
+        floor_ms = max(_unix_ms() + FLOOR_AHEAD_MS, last_ms + _FLOOR_STEP_MS)
+        self._floor_ms = floor_ms
+        try:
+            self._state.raise_floor(floor_ms)
+        except StateError as error:
+            log.error("floor_not_written", why=str(error), once_a_minute=True)
+
+    def _lower_floor(self) -> None:
+        """Nothing more is minted: let the next run begin where this one ends, and not a step ahead of the clock."""
+        if self._core.registry.last_minted_ms:
+            with contextlib.suppress(StateError):
+                self._state.raise_floor(self._snowflakes.last_ms + 1)
 
     # -- what it tells ------------------------------------------------------------------------------------------
 
@@ -235,6 +257,7 @@ class Node:
         log.info("draining", calls=self._calls_in_flight(), sockets=len(self.door.sockets))
         self.door.is_ready = False
         self._core.relay.draining = True
+        self._core.registry.drain(time.monotonic())
         await self._until(lambda: self._calls_in_flight() == 0, self._limits.drain_s)
         await self._close_sockets()
         for connection in tuple(self.door.connections):
@@ -243,6 +266,7 @@ class Node:
         self._close_listeners()
         if self._tick_handle is not None:
             self._tick_handle.cancel()
+        self._lower_floor()
         log.info("stopped", hurried=self._hurry.is_set())
 
     async def _close_sockets(self) -> None:
@@ -250,7 +274,7 @@ class Node:
         pause_s = min(self._limits.drain_spread_s / max(len(sockets), 1), _CLOSE_PAUSE_S)
         begun_at = time.monotonic()
         for number, websocket in enumerate(sockets):
-            websocket.close(LambdaLost.close_code, "draining", "drained")
+            websocket.close(Draining.close_code, "draining", "drained")
             ahead_s = begun_at + number * pause_s - time.monotonic()
             if ahead_s > 0:
                 await self._until(lambda: False, ahead_s)
@@ -303,6 +327,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+def _log_bug() -> None:
+    log.exception("internal_error", once_a_minute=True)
 
 
 def _unix_ms() -> int:

@@ -25,6 +25,8 @@ ENV_PREFIX = "LAMBDAMESH_"
 ENV_OF_CLIENTS = frozenset({"LAMBDAMESH_URL", "LAMBDAMESH_TOKEN", "LAMBDAMESH_CONFIG"})
 """Variables that are known without being a setting of the node."""
 _ENV_OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$")
+_LARGEST = 2**40
+"""More than this of anything, bytes or seconds, is a slip of the pen."""
 _MAY_BE_ZERO = frozenset(
     {
         "body_grace_s",
@@ -270,6 +272,8 @@ def _checked(key: str, value: object, source: str) -> Any:
 
 
 def _check_limit(name: str, value: float) -> None:
+    if value > _LARGEST:
+        raise ValueError(f"must be at most {_LARGEST}, not {value}")
     if not math.isfinite(value) or value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
         raise ValueError(f"must be {'at least 0' if name in _MAY_BE_ZERO else 'more than 0'}, not {value}")
 

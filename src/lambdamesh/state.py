@@ -10,12 +10,17 @@ import os
 import secrets
 from pathlib import Path
 
+import structlog
+
 from lambdamesh.ids import machine_id_text, parse_lambda_id, parse_machine_id
 
 FLOOR_AHEAD_MS = 10_000
 """How far ahead of the ids minted the floor on disk lies."""
 
+log = structlog.get_logger(__name__)
+
 _NODE_KEY_BYTES = 32
+_FLOOR_DIGITS = 16
 _SYSTEM_STATE = Path("/var/lib/lambdamesh")
 
 
@@ -53,6 +58,8 @@ class State:
             StateError: what is wanted or on disk is no machine id.
         """
         path = self.path / "machine-id"
+        if not wanted and path.exists() and not _read_text(path):
+            raise StateError(f"{path} is empty: restore it, or remove it to have a new id (old ids are then lost)")
         try:
             text = wanted or _read_text(path)
             machine = parse_machine_id(text) if text else secrets.randbelow(2**32 - 1) + 1
@@ -80,13 +87,21 @@ class State:
         """Return a Unix time in milliseconds under which every id minted before lies; 0 on a new directory."""
         path = self.path / "floor-0"
         text = _read_text(path)
-        if text and not text.isdecimal():
-            raise StateError(f"{path} is not a number: restore it, or remove it if the clock is right")
-        return int(text or "0")
+        if text is None:
+            return 0
+        if text.isdecimal() and len(text) < _FLOOR_DIGITS:
+            return int(text)
+        # A crash of the machine may leave it empty: what it held was at most this far ahead of when it was written.
+        return int(path.stat().st_mtime * 1000) + FLOOR_AHEAD_MS
 
     def raise_floor(self, floor_ms: int) -> None:
-        """Write a new floor."""
-        _write(self.path / "floor-0", b"%d\n" % floor_ms)
+        """Write a new floor.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        # Not forced to the disk: that would stop the node for milliseconds, and a lost floor is made good for.
+        _write(self.path / "floor-0", b"%d\n" % floor_ms, durable=False)
 
     def load_deleted(self, now_s: float) -> None:
         """Read the ids that stay deleted, and forget those whose last key has expired."""
@@ -100,19 +115,34 @@ class State:
                 continue
             if until_s > now_s:
                 self._deleted[text.encode()] = until_s
-        _write(path, b"".join(_grave(text, until_s) for text, until_s in self._deleted.items()))
+        self._write_deleted()
+
+    def _write_deleted(self) -> None:
+        _write(self.path / "deleted", b"".join(_grave(text, until_s) for text, until_s in self._deleted.items()))
 
     def bury(self, lambda_id: bytes, until_s: float) -> None:
-        """Remember ``lambda_id`` as deleted until a Unix time, over restarts too."""
+        """Remember ``lambda_id`` as deleted until a Unix time, over restarts too where the disk allows it."""
         self._deleted[lambda_id] = until_s
+        try:
+            self._append_deleted(lambda_id, until_s)
+        except OSError as error:
+            log.error("deletion_not_written", lambda_id=lambda_id.decode(), why=str(error), once_a_minute=True)
+
+    def _append_deleted(self, lambda_id: bytes, until_s: float) -> None:
         fd = os.open(self.path / "deleted", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "ab") as file:
             file.write(_grave(lambda_id, until_s))
 
     def forget_deleted(self, now_s: float) -> None:
         """Forget the deleted ids whose last key has expired."""
-        for text in [text for text, until_s in self._deleted.items() if until_s <= now_s]:
+        expired = [text for text, until_s in self._deleted.items() if until_s <= now_s]
+        for text in expired:
             del self._deleted[text]
+        if expired:
+            try:
+                self._write_deleted()
+            except StateError as error:
+                log.error("deletions_not_written", why=str(error), once_a_minute=True)
 
     def holds(self, lambda_id: bytes) -> bool:
         """Whether ``lambda_id`` is deleted."""
@@ -171,13 +201,16 @@ def _read_text(path: Path) -> str | None:
         raise StateError(f"{path} cannot be read: {error}") from None
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file as a whole."""
+def _write(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace a file as a whole; ``durable`` so that not even a crash of the machine leaves half of it."""
     fresh = path.with_name(path.name + ".new")
     try:
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(fd)
         fresh.replace(path)
     except OSError as error:
         raise StateError(f"{path} cannot be written: {error.strerror}") from None

@@ -24,7 +24,7 @@ from lambdamesh.core.relay import Call, Flight
 from lambdamesh.core.reopening import Claim, Key
 from lambdamesh.errors import CallTimeout, MeshError
 from lambdamesh.protocol.json_rpc import Session
-from lambdamesh.protocol.session import SessionClosed, SessionCounters
+from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
 from tests.unit.fakes import World, an_id
 
 LIMITS = Limits(lambda_calls=4, waiting_calls=3, gone_ids=3)
@@ -43,7 +43,7 @@ class Provider:
         self.is_cut = False
         self.seen: dict[int, int] = {}
         self.answered: dict[int, bytes] = {}
-        self.provider = Session(self._sent, lambda: None, SessionCounters(), 1 << 20)
+        self.provider = Session(self._sent, lambda: None, SessionCounters(), Bounds(1 << 20, 1024))
         self.provider.receive(b'{"id":0,"result":"ok"}', True)
 
     def _sent(self, message: bytes) -> None:

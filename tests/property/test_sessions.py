@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from lambdamesh.protocol.json_rpc import Session
 from lambdamesh.protocol.json_rpc_caller import Asked, CallerSession
 from lambdamesh.protocol.scanner import ScanError, Scanner
-from lambdamesh.protocol.session import SessionClosed, SessionCounters
+from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
 from tests.property.streams import cut, cuts, values
 from tests.unit.fakes import Told
 
@@ -57,7 +57,7 @@ def streams(one: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 def told_by(messages: list[bytes]) -> tuple[Any, ...]:
     """What a session made of ``messages``: how each call ended, what was counted, and how it closed."""
     counters = SessionCounters()
-    session = Session(lambda _message: None, lambda: None, counters, LIMIT_BYTES)
+    session = Session(lambda _message: None, lambda: None, counters, Bounds(LIMIT_BYTES, 1024))
     session.receive(b'{"id":0,"result":"ok"}', True)
     tolds = [Told() for _ in range(CALLS)]
     for told in tolds:
@@ -106,7 +106,7 @@ requests = st.lists(
 def asked_by(messages: list[bytes]) -> tuple[list[Asked], int]:
     """What a caller asked with ``messages``, and how its session closed."""
     asked: list[Asked] = []
-    session = CallerSession(lambda _message: None, asked.append, LIMIT_BYTES)
+    session = CallerSession(lambda _message: None, asked.append, Bounds(LIMIT_BYTES, 1024))
     try:
         for message in messages:
             session.receive(message, False)
@@ -124,7 +124,7 @@ def test_requests_mean_the_same_however_they_are_cut(stream: bytes, at: list[int
 @given(st.lists(st.dictionaries(st.text(max_size=4), values, max_size=3), max_size=6), spaces, cuts)
 def test_a_scanner_finds_every_object(found: list[dict[str, Any]], space: bytes, at: list[int]) -> None:
     texts = [json.dumps(one, ensure_ascii=False).encode() for one in found]
-    scanner = Scanner(LIMIT_BYTES)
+    scanner = Scanner(Bounds(LIMIT_BYTES, 1024))
     stream = space + space.join(texts) + space
     assert [value for piece in cut(stream, at) for value in scanner.feed(piece)] == texts
     assert scanner.pending_bytes == 0
@@ -135,7 +135,7 @@ def test_a_scanner_finds_every_object(found: list[dict[str, Any]], space: bytes,
 )
 def test_a_scanner_stops_at_anything_else(found: list[dict[str, Any]], rubbish_begins: str, at: list[int]) -> None:
     texts = [json.dumps(one).encode() for one in found]
-    scanner, values_found = Scanner(LIMIT_BYTES), []
+    scanner, values_found = Scanner(Bounds(LIMIT_BYTES, 1024)), []
     with pytest.raises(ScanError):  # noqa: PT012 -- what came before counts too
         for piece in cut(b"".join(texts) + rubbish_begins.encode() + b"{}", at):
             for value in scanner.feed(piece):

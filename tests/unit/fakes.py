@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lambdamesh.core.budget import Budget
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.registry import Lambda, Registry
@@ -159,7 +160,7 @@ class World:
             MACHINE, self.limits, self.counters, self.wheel, directory or FakeDirectory(), self.graves
         )
         self.registry.publish = self._publish
-        self.relay = Relay(self.registry, self.wheel, self.limits, self.counters)
+        self.relay = Relay(self.registry, self.wheel, self.limits, self.counters, Budget(self.limits.buffered_bytes))
         self.events: list[tuple[bytes, str, str]] = []
 
     def _publish(self, subject: Lambda, kind: str, detail: str) -> None:

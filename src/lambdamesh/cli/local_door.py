@@ -97,7 +97,10 @@ class LocalDoor:
             raise self._no_node(f"no node answers at {self.url} ({error.strerror or error})") from error
         try:
             connection.sock.settimeout(timeout_s)
-            connection.request(method, target, body, headers)
+            try:
+                connection.request(method, target, body, headers)
+            except ValueError as error:
+                raise Failure(f"LAMBDAMESH_TOKEN cannot be sent in a header: {error}", USAGE) from error
             return connection, connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()

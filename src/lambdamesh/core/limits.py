@@ -55,6 +55,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Time between two pings of a WebSocket."""
     ping_misses: int = 2
     """Unanswered pings after which a WebSocket is dead."""
+    message_values: int = 1024
+    """JSON values that one WebSocket message may hold (1009)."""
     fragments: int = 1024
     """Frames that one WebSocket message may be made of (1009)."""
     grace_max_s: float = 300.0

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from lambdamesh.core.registry import Lambda
 from lambdamesh.ids import parse_lambda_id
 
+_MINUTE_MS = 60_000
+
 
 def timestamp(text: bytes) -> str:
     """When the id ``text`` was minted: RFC 3339 with milliseconds and the local offset."""
-    minted = datetime.fromtimestamp(parse_lambda_id(text).unix_ms / 1000, UTC)
-    return minted.astimezone().isoformat(timespec="milliseconds")
+    minute, ms = divmod(parse_lambda_id(text).unix_ms, _MINUTE_MS)
+    clock, offset = _minute(minute)
+    return f"{clock}:{ms // 1000:02}.{ms % 1000:03}{offset}"
+
+
+@lru_cache(maxsize=1024)
+def _minute(minute: int) -> tuple[str, str]:
+    # The offset changes between minutes, if ever: a listing of thousands asks for few of them.
+    local = datetime.fromtimestamp(minute * 60, UTC).astimezone().isoformat(timespec="minutes")
+    return local[:16], local[16:]
 
 
 def lambda_object(held: Lambda) -> bytes:

@@ -11,7 +11,7 @@ from lambdamesh.core.ports import Directory, Provider, Seat
 from lambdamesh.core.reopening import Claim, refusal_of
 from lambdamesh.core.routing import Place, out_of_reach, place_of
 from lambdamesh.core.wheel import Slot, Wheel
-from lambdamesh.errors import BadRequest, LambdaGone, LambdaLost, LambdaNotFound, MeshError, Recovering
+from lambdamesh.errors import BadRequest, Draining, LambdaGone, LambdaLost, LambdaNotFound, MeshError, Recovering
 from lambdamesh.ids import LambdaId, parse_lambda_id
 
 Publish = Callable[["Lambda", str, str], None]
@@ -81,6 +81,10 @@ class Registry:
         self.machine = machine
         self.started_at = 0.0
         self.started_ms = 0
+        self.last_minted_ms = 0
+        self.claimed: Callable[[LambdaId], None] = lambda _lambda_id: None
+        """Told of each id that is re-opened, which may be ahead of those that are minted."""
+        self._is_draining = False
         self.publish: Publish = lambda _lambda, _kind, _detail: None
         self._limits = limits
         self._counters = counters
@@ -126,7 +130,7 @@ class Registry:
             return out_of_reach(lambda_id, self._directory)
         if self._tombstones.holds(claim.text):
             return LambdaGone("this lambda was deleted and cannot be re-opened: ask for a new id")
-        return refusal_of(claim, lambda_id, claim.text in self.live, now_ms)
+        return refusal_of(claim, lambda_id, claim.text in self.live, max(now_ms, self.last_minted_ms))
 
     def take(self, claim: Claim, seat: Seat, now: float, now_ms: int) -> MeshError | None:
         """Give the lambda of ``claim`` to ``seat``, whose provider has answered ``open``; return why not, or ``None``.
@@ -146,6 +150,7 @@ class Registry:
             self._counters.lambdas_opened += 1
         else:
             self._counters.lambdas_reopened += 1
+            self.claimed(parse_lambda_id(claim.text))
         self.publish(held, "open", "new" if claim.is_new else "reopened")
         while held.waiting:
             held.waiting.pop(0).deliver(seat.provider)
@@ -174,7 +179,7 @@ class Registry:
             return
         held.seat = None
         held.number = seat.provider.number
-        if final or held.grace_s <= 0:
+        if final or held.grace_s <= 0 or self._is_draining:
             self.close(held, reason, now)
         else:
             held.slot = self._wheel.add(held, now + held.grace_s)
@@ -199,14 +204,29 @@ class Registry:
         Raises:
             MeshError: why there is no such lambda.
         """
-        held = self.find(text, now)
-        self._tombstones.bury(text, now_ms / 1000 + self._limits.resume_key_ttl_s)
+        held = self.live.get(text)
+        until_s = now_ms / 1000 + self._limits.resume_key_ttl_s
+        if held is None:
+            absence = self.absence(text, now)
+            if isinstance(absence, LambdaGone) and not self._tombstones.holds(text):
+                self._tombstones.bury(text, until_s)
+            raise absence
         seat = held.seat
         held.seat = None
         self.close(held, "deleted", now)
+        self._tombstones.bury(text, until_s)
         if seat is not None:
             seat.provider.end(LambdaLost("the lambda was deleted before it answered: the call may have run"))
             seat.close(4410, "deleted")
+
+    def drain(self, now: float) -> None:
+        """Give no more grace: what waits to be re-opened is closed, and calls that wait are refused."""
+        self._is_draining = True
+        for held in tuple(self.live.values()):
+            while held.waiting:
+                held.waiting.pop(0).give_up(Draining("this node is going down: call again, or another node"))
+            if held.seat is None:
+                self.close(held, "drained", now)
 
     def _is_gone(self, text: bytes, now: float) -> bool:
         if self._tombstones.holds(text):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from lambdamesh.core.budget import Budget
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.ports import Provider, Seat
@@ -51,22 +54,34 @@ class Flight:
 
     def deliver(self, provider: Provider) -> None:
         """The lambda is back: send the call that waited."""
-        call, self._call, self._lambda = self._call, None, None
+        call = self._call
+        self._forget()
         if call is not None:
             self._provider = provider
             self.number = provider.call(call.method, call.body, self)
 
     def give_up(self, error: MeshError) -> None:
         """The lambda will not come back."""
-        self._call = self._lambda = None
+        self._forget()
         self.slot.pop(self, None)
-        self._answer.fault(error)
+        self._tell(error)
+
+    def _tell(self, error: MeshError) -> None:
+        # A bug on the side of one caller is not the provider's, nor that of the callers behind it.
+        try:
+            self._answer.fault(error)
+        except Exception:
+            self._relay.on_bug()
 
     def result(self, raw: bytes) -> None:
         """The provider answered."""
         self.slot.pop(self, None)
-        self._relay.counters.calls_answered += 1
-        self._answer.result(raw)
+        relay = self._relay
+        relay.counters.calls_answered += 1
+        try:
+            self._answer.result(raw)
+        except Exception:
+            relay.on_bug()
 
     def item(self, raw: bytes) -> None:
         """The provider sent a value of its stream."""
@@ -79,7 +94,7 @@ class Flight:
             self._relay.counters.calls_lost += 1
         else:
             self._relay.counters.calls_answered += 1
-        self._answer.fault(error)
+        self._tell(error)
 
     def expire(self, now: float) -> None:
         """The deadline has passed."""
@@ -89,7 +104,7 @@ class Flight:
             error = CallTimeout("the lambda did not come back before the deadline: nothing was run", delivered="no")
         else:
             error = CallTimeout("the lambda did not answer before the deadline: the call may have run")
-        self._answer.fault(error)
+        self._tell(error)
 
     def cancel(self) -> None:
         """The caller has gone: free its place, tell the provider where its codec can, answer nobody."""
@@ -102,22 +117,41 @@ class Flight:
             self._provider.cancel(self.number)
         elif self._lambda is not None and self._lambda.waiting is not None:
             self._lambda.waiting.remove(self)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Hold the body no longer."""
+        if self._call is not None:
+            self._relay.budget.release(len(self._call.body))
         self._call = self._lambda = None
 
 
 class Relay:
     """Takes calls for the lambdas of one registry. Times are monotonic seconds."""
 
-    __slots__ = ("_lambda_calls", "_live", "_registry", "_waiting_calls", "_wheel", "counters", "draining")
+    __slots__ = (
+        "_lambda_calls",
+        "_live",
+        "_registry",
+        "_waiting_calls",
+        "_wheel",
+        "budget",
+        "counters",
+        "draining",
+        "on_bug",
+    )
 
-    def __init__(self, registry: Registry, wheel: Wheel, limits: Limits, counters: Counters) -> None:
+    def __init__(self, registry: Registry, wheel: Wheel, limits: Limits, counters: Counters, budget: Budget) -> None:
         self._registry = registry
         self._live = registry.live
         self._wheel = wheel
         self._lambda_calls = limits.lambda_calls
         self._waiting_calls = limits.waiting_calls
         self.counters = counters
+        self.budget = budget
         self.draining = False
+        self.on_bug: Callable[[], None] = lambda: None
+        """Told, from inside of the handler, of an exception that a caller's side has raised."""
 
     def call(self, call: Call, answer: Answer, now: float) -> Flight | None:
         """Take one call; ``answer`` is told its outcome once, perhaps before this returns.
@@ -159,6 +193,10 @@ class Relay:
         if held.waiting is not None and len(held.waiting) >= self._waiting_calls:
             self.counters.overloaded_waiting += 1
             answer.fault(Overloaded(f"{self._waiting_calls} calls wait for this lambda to come back: try again later"))
+            return None
+        if not self.budget.reserve(len(call.body)):
+            self.counters.overloaded_buffers += 1
+            answer.fault(Overloaded("this node holds as many waiting bodies as it may: try again later"))
             return None
         self.counters.calls += 1
         flight = Flight(self, answer, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -19,12 +20,14 @@ Slot = dict[Expiring, None]
 class Wheel:
     """Keeps things by the tick in which they expire: never before their time, at most one tick and one sweep late."""
 
-    __slots__ = ("_next_tick", "_per_second", "_slots")
+    __slots__ = ("_next_tick", "_per_second", "_slots", "on_bug")
 
     def __init__(self, tick_s: float, now: float) -> None:
         self._per_second = 1.0 / tick_s
         self._slots: dict[int, Slot] = {}
         self._next_tick = int(now * self._per_second)
+        self.on_bug: Callable[[], None] = lambda: None
+        """Told, from inside of the handler, of an exception that a thing has raised: the others expire all the same."""
 
     def add(self, thing: Expiring, at: float) -> Slot:
         """Have ``thing.expire`` called once ``at`` (monotonic seconds) has passed."""
@@ -47,4 +50,7 @@ class Wheel:
             slot = self._slots.pop(self._next_tick, None)
             self._next_tick += 1
             while slot:
-                slot.popitem()[0].expire(now)
+                try:
+                    slot.popitem()[0].expire(now)
+                except Exception:
+                    self.on_bug()

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket as stdlib_socket
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from picows import WSListener, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
@@ -32,6 +32,9 @@ _LOG = logging.LoggerAdapter(_silent, {})
 
 class WireOwner(Protocol):
     """Who decides what becomes of the bytes that picows wants to write."""
+
+    def received(self, size_bytes: int) -> None:
+        """Bytes have come that picows is about to look at."""
 
     def write_raw(self, frame: bytes) -> None:
         """picows sends a frame of its own: a close."""
@@ -99,6 +102,17 @@ class Wire:
         self._owner.picows_closed()
 
 
+class _Metered(WSProtocol):  # type: ignore[misc] # it is untyped
+    """picows's protocol, which says how much it takes in: the buffer of an unfinished frame is seen nowhere else."""
+
+    __slots__ = ("received",)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Pass on what has come (asyncio)."""
+        self.received(nbytes)
+        super().buffer_updated(nbytes)
+
+
 class Remains(asyncio.Protocol):
     """What is left of a connection whose conversation is over: it reads and forgets, until the other side closes."""
 
@@ -119,17 +133,17 @@ class Remains(asyncio.Protocol):
         self._protocol.connection_lost(exc)
 
 
-def adopt(transport: asyncio.Transport, listener: WSListener, wire: Wire, fields: Fields, max_frame_bytes: int) -> Any:
-    """Give ``transport`` to picows, which answers 101 with ``fields`` through ``wire``.
+def adopt(transport: asyncio.Transport, owner: WireOwner, fields: Fields, max_frame_bytes: int) -> Any:
+    """Give ``transport`` to picows, which answers 101 with ``fields`` through ``owner``, a ``WSListener``.
 
     Returns the protocol; ``feed`` gives it the handshake and what came behind it. Reading must be paused.
     """
     headers = [(name.decode(), value.decode("latin-1")) for name, value in fields]
 
     def accept(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), listener)
+        return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), cast("WSListener", owner))
 
-    protocol = WSProtocol(
+    protocol = _Metered(
         None,
         None,
         False,
@@ -146,8 +160,9 @@ def adopt(transport: asyncio.Transport, listener: WSListener, wire: Wire, fields
         None,
         _READ_BUFFER_BYTES,
     )
+    protocol.received = owner.received
     transport.set_protocol(protocol)
-    protocol.connection_made(wire)
+    protocol.connection_made(Wire(transport, owner))
     return protocol
 
 

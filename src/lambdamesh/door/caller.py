@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import structlog
+
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.relay import Flight
 from lambdamesh.door.door import Door
@@ -9,9 +11,11 @@ from lambdamesh.door.head import Head
 from lambdamesh.door.request import Fields, Request
 from lambdamesh.door.responses import error_body
 from lambdamesh.door.websocket import Socket
-from lambdamesh.errors import BadRequest, CallerOverloaded, MeshError
+from lambdamesh.errors import BadRequest, CallerOverloaded, HeadTooLarge, MeshError
 from lambdamesh.protocol.json_rpc_caller import Asked, CallerSession
 from lambdamesh.protocol.json_text import NULL, pretty
+
+log = structlog.get_logger(__name__)
 
 # The head of the handshake is that of the socket, not of each request: its preferences are not theirs.
 _PLAIN = Head([], 0, Limits())
@@ -83,7 +87,7 @@ class CallerSocket(Socket):
         super().__init__(door, handshake.peer)
         self.handshake = handshake
         self.questions: dict[bytes, Question] = {}
-        self.session = CallerSession(self.send, self._ask, door.limits.body_bytes)
+        self.session = CallerSession(self.send, self._ask, door.bounds)
 
     def message(self, message: bytes, utf8_checked: bool) -> None:
         """Read requests; a caller that does not take its answers is not read until it does."""
@@ -120,9 +124,14 @@ class CallerSocket(Socket):
             self.door.routes.dispatch(question, question)
         except MeshError as error:
             question.refuse(error)
+        except Exception:
+            log.exception("internal_error", ray=question.ray.decode(), once_a_minute=True)
+            question.refuse(MeshError("this node has a bug: look for the ray in its log"))
 
     def _refusal(self, asked: Asked) -> MeshError | None:
         limit = self.door.limits.caller_calls
+        if len(asked.method) > self.door.limits.head_bytes:
+            return HeadTooLarge(f"a verb and a path are at most {self.door.limits.head_bytes} bytes")
         if asked.fault is not None:
             return BadRequest(asked.fault)
         if asked.id in self.questions:
@@ -137,3 +146,4 @@ class CallerSocket(Socket):
         questions, self.questions = self.questions, {}
         for question in questions.values():
             question.cancel()
+        self.session.release()

@@ -12,14 +12,14 @@ from lambdamesh.core.limits import Limits
 from lambdamesh.core.registry import Registry
 from lambdamesh.core.relay import Relay
 from lambdamesh.core.wheel import Wheel
+from lambdamesh.door.bodies import Shared
 from lambdamesh.door.events import Events
 from lambdamesh.door.ports import Access, Exposition, Peers, ResumeKeys
-from lambdamesh.door.reading import Shared
 from lambdamesh.door.request import Reply, Request
 from lambdamesh.door.responses import StatusLines
 from lambdamesh.errors import MeshError
 from lambdamesh.ids import LambdaId, Rays
-from lambdamesh.protocol.session import SessionCounters
+from lambdamesh.protocol.session import Bounds, SessionCounters
 
 
 class Dispatcher(Protocol):
@@ -92,6 +92,7 @@ class Door:
         self.sessions = core.sessions
         self.mint = core.mint
         self.facts = facts
+        self.bounds = Bounds(core.limits.body_bytes, core.limits.message_values)
         self.access = access
         self.keys = keys
         self.peers = peers

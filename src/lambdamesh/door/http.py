@@ -31,33 +31,6 @@ class HttpConnection(asyncio.Protocol):
     ``Expiring`` for its own time limits.
     """
 
-    __slots__ = (
-        "_armed_at",
-        "_continue_owed",
-        "_current",
-        "_door",
-        "_flight",
-        "_idle_since",
-        "_lingering",
-        "_paused_bytes",
-        "_paused_since",
-        "_peer",
-        "_pumping",
-        "_queue",
-        "_queued_bytes",
-        "_reader",
-        "_reading_paused",
-        "_slot",
-        "_spoken",
-        "_streaming",
-        "_tail",
-        "_transport",
-        "_watched_since",
-        "_watched_stage",
-        "_write",
-        "_write_paused",
-    )
-
     owns_connection = True
 
     def __init__(self, door: Door, peer: str) -> None:
@@ -137,6 +110,9 @@ class HttpConnection(asyncio.Protocol):
 
     def request(self, request: Request) -> None:
         """Answer a request now, or when those before it are answered (``Requests``)."""
+        self._continue_owed = False
+        if self._lingering:
+            return
         if not (self._current or self._queue or self._write_paused):
             self._begin(request)
             return
@@ -171,20 +147,22 @@ class HttpConnection(asyncio.Protocol):
         if self._pumping:
             return
         self._pumping = True
-        while self._queue and self._current is None and not self._write_paused:
+        while self._queue and not (self._current or self._write_paused or self._lingering):
             request = self._queue.popleft()
             self._queued_bytes -= len(request.body)
             self._begin(request)
         self._pumping = False
-        if self._queue or self._current is not None or self._transport.is_closing():
+        if self._queue or self._current or self._lingering or self._transport.is_closing():
             return
         if self._continue_owed:
             self._continue_owed = False
             self._write(_CONTINUE)
         if self._reading_paused:
             self._reading_paused = False
-            self._watched_since = self._door.clock.now
             self._transport.resume_reading()
+            if self._reader.phase is not _BETWEEN:
+                self._watched_stage = 0
+                self._watch_arrival(self._reader)
 
     def _begin(self, request: Request) -> None:
         self._spoken = True
@@ -272,7 +250,7 @@ class HttpConnection(asyncio.Protocol):
 
     def send(self, piece: bytes) -> None:
         """Add to a stream; a reader whose queue is over its bound is cut."""
-        if not self._transport.is_closing():
+        if not (self._lingering or self._transport.is_closing()):
             self._write(piece)
             if self._write_paused and self._transport.get_write_buffer_size() > self._door.limits.queue_bytes:
                 self._cut_stuck()
@@ -305,6 +283,8 @@ class HttpConnection(asyncio.Protocol):
     def drain(self) -> None:
         """Close as soon as nothing is in hand."""
         if self._streaming and self._current is not None:
+            self._door.events.unsubscribe(self)
+            self._streaming = False
             self._answered(self._current)
         elif self._current is not None:
             self._current.keep_alive = False
@@ -316,12 +296,15 @@ class HttpConnection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._reader.close()
+        self._queue.clear()
         self._lingering = True
         if self._reading_paused:
             self._reading_paused = False
             self._transport.resume_reading()
+        self._paused_since = self._door.clock.now
+        self._paused_bytes = self._transport.get_write_buffer_size()
         self._transport.write_eof()
-        self._arm(self._door.clock.now + self._door.limits.close_timeout_s)
+        self._arm(self._paused_since + self._door.limits.close_timeout_s)
 
     def _cut_stuck(self) -> None:
         self._door.counters.sockets_cut_stuck += 1
@@ -350,9 +333,9 @@ class HttpConnection(asyncio.Protocol):
         self._slot = None
         limits = self._door.limits
         phase = self._reader.phase
-        if self._lingering:
-            self._transport.abort()
-        elif self._write_paused:
+        if self._lingering and self._transport.get_write_buffer_size() == 0:
+            self._check_linger(now)
+        elif self._write_paused or self._lingering:
             self._check_writing(now)
         elif self._reading_paused or self._continue_owed:
             self._watched_since = now
@@ -380,6 +363,17 @@ class HttpConnection(asyncio.Protocol):
             self._reader.refuse(RequestTimeout(f"the body came at less than {limits.body_rate_bytes} bytes a second"))
         else:
             self._arm(max(now + _PACE_CHECK_S, self._watched_since + limits.body_grace_s))
+
+    def _check_linger(self, now: float) -> None:
+        """Everything is sent: the other side has a while to close, from when it was."""
+        close_timeout_s = self._door.limits.close_timeout_s
+        if self._paused_bytes:
+            self._paused_bytes = 0
+            self._idle_since = now
+        if now - self._idle_since >= close_timeout_s:
+            self._transport.abort()
+        else:
+            self._arm(self._idle_since + close_timeout_s)
 
     def _check_writing(self, now: float) -> None:
         waiting_bytes = self._transport.get_write_buffer_size()

@@ -24,6 +24,7 @@ from lambdamesh.core.wheel import Wheel
 log = structlog.get_logger(__name__)
 
 BACKLOG = 1024
+_INT_MAX = 2**31 - 1
 _ACCEPTS_PER_WAKE = 64
 _RETRY_S = 0.25
 _OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -160,7 +161,7 @@ def listen_tcp(host: str, port: int, user_timeout_s: float) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout_s * 1000))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(int(user_timeout_s * 1000), _INT_MAX))
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((host, port))

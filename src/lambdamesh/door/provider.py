@@ -7,7 +7,7 @@ import time
 from lambdamesh.core.reopening import Claim
 from lambdamesh.door.door import Door
 from lambdamesh.door.websocket import Socket
-from lambdamesh.errors import CallTimeout
+from lambdamesh.errors import CallTimeout, Draining
 from lambdamesh.protocol.json_rpc import CODE, Session
 
 
@@ -24,7 +24,7 @@ class ProviderSocket(Socket):
         self._id = claim.text
         self._seated = False
         self._open_until = 0.0
-        self.provider = Session(self.send, self._take, door.sessions, door.limits.body_bytes)
+        self.provider = Session(self.send, self._take, door.sessions, door.bounds)
 
     def opened(self) -> None:
         """Tell the provider its id and give it a while to answer."""
@@ -56,7 +56,10 @@ class ProviderSocket(Socket):
         claim, self._claim = self._claim, None
         if claim is None:
             return
-        refusal = self.door.registry.take(claim, self, time.monotonic(), self.door.clock.unix_ms)
+        if self.door.is_ready:
+            refusal = self.door.registry.take(claim, self, time.monotonic(), self.door.clock.unix_ms)
+        else:
+            refusal = Draining("this node is going down: connect to another")
         if refusal is not None:
             self.door.counters.reopens_refused += 1
             self.close(refusal.close_code, refusal.message, "error")
@@ -68,3 +71,4 @@ class ProviderSocket(Socket):
         self._open_until = 0.0
         if self._seated:
             self.door.registry.leave(self._id, self, reason, final, time.monotonic())
+        self.provider.release()

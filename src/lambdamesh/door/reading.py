@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -10,17 +9,13 @@ import httptools
 import structlog
 
 from lambdamesh.core.admission import Admission
-from lambdamesh.core.budget import Budget
-from lambdamesh.core.counters import Counters
-from lambdamesh.core.limits import Limits
+from lambdamesh.door.bodies import Body, Refused, Shared
 from lambdamesh.door.head import Head, HeaderLines
 from lambdamesh.door.request import Request
-from lambdamesh.errors import BadRequest, HeadTooLarge, MeshError, Overloaded, TooLarge
+from lambdamesh.errors import BadRequest, HeadTooLarge, MeshError, TooLarge
 
 log = structlog.get_logger(__name__)
 
-LARGE_BYTES = 256 * 1024
-"""From this size on a buffer counts against the budget that all share."""
 _PADDING_BYTES = 64 * 1024
 _PADDING_FACTOR = 8
 _REMEMBERED_TARGETS = 4096
@@ -40,14 +35,6 @@ _BETWEEN, _HEAD, _BODY = Phase
 _SLASH = ord("/")
 
 
-class Refused(Exception):
-    """The request that is being read is refused, and nothing behind it is read."""
-
-    def __init__(self, error: MeshError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
 class Requests(Protocol):
     """Where a reader puts what it has read."""
 
@@ -59,64 +46,6 @@ class Requests(Protocol):
 
     def handshake(self, request: Request, tail: bytes) -> None:
         """A WebSocket handshake, and the bytes behind it."""
-
-
-class Shared:
-    """What the readers of a door share."""
-
-    __slots__ = ("admit", "budget", "counters", "limits", "post_targets")
-
-    def __init__(
-        self, limits: Limits, budget: Budget, counters: Counters, admit: Callable[[Mapping[bytes, bytes]], Admission]
-    ) -> None:
-        self.limits = limits
-        self.budget = budget
-        self.counters = counters
-        self.admit = admit
-        """Judges a head by its fields."""
-        self.post_targets: dict[bytes, bytes] = {}
-        """Targets by request line, of POSTs that were legal."""
-
-
-class Body:
-    """A body in pieces, bounded on its own and together with all other large ones."""
-
-    __slots__ = ("_pieces", "_reserved_bytes", "_shared", "size_bytes")
-
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
-        self._pieces: list[bytes] = []
-        self._reserved_bytes = 0
-        self.size_bytes = 0
-
-    def add(self, piece: bytes) -> None:
-        """Take the next piece.
-
-        Raises:
-            Refused: it is one too many.
-        """
-        self._pieces.append(piece)
-        self.size_bytes += len(piece)
-        limit_bytes = self._shared.limits.body_bytes
-        if self.size_bytes > limit_bytes:
-            raise Refused(TooLarge(f"a body is at most {limit_bytes} bytes"))
-        if self.size_bytes <= LARGE_BYTES:
-            return
-        missing = self.size_bytes - self._reserved_bytes
-        if not self._shared.budget.reserve(missing):
-            self._shared.counters.overloaded_buffers += 1
-            raise Refused(Overloaded("this node buffers as many large bodies as it may: try again later"))
-        self._reserved_bytes = self.size_bytes
-
-    def take(self) -> bytes:
-        """Return the whole body and hold it no longer."""
-        self.discard()
-        return b"".join(self._pieces)
-
-    def discard(self) -> None:
-        """Give back what was reserved."""
-        self._shared.budget.release(self._reserved_bytes)
-        self._reserved_bytes = 0
 
 
 class RequestReader:
@@ -137,6 +66,7 @@ class RequestReader:
         "_target",
         "_target_room_bytes",
         "_upgrading",
+        "_verb",
         "_watched_stage",
         "body",
         "done",
@@ -155,6 +85,7 @@ class RequestReader:
         self._head = Head([], 0, shared.limits)
         self._admission = Admission()
         self._target = b""
+        self._verb = b""
         self._raw_bytes = 0
         self._watched_stage = 0
         self._upgrading = False
@@ -171,6 +102,12 @@ class RequestReader:
         """Read on; whatever is complete is handed over before this returns."""
         if self.done or (self.phase is _BETWEEN and self._is_familiar(chunk)):
             return
+        rest: bytes | None = chunk
+        while rest is not None and not self.done:
+            rest = self._parse(rest)
+
+    def _parse(self, chunk: bytes) -> bytes | None:
+        """Have a chunk parsed; return what is to be parsed instead of its rest, where an upgrade stands in between."""
         fresh_stage = self.stage + 1 if self.phase is _BETWEEN else 0
         tail: bytes | None = None
         try:
@@ -183,8 +120,7 @@ class RequestReader:
             self.refuse(BadRequest(f"this is not HTTP/1.1: {error}"))
         else:
             self._look_back(chunk, fresh_stage)
-        if tail is not None:
-            self._upgrade(tail)
+        return None if tail is None else self._upgrade(tail)
 
     def _look_back(self, chunk: bytes, fresh_stage: int) -> None:
         """See to what ``chunk`` left behind; ``fresh_stage`` is the stage of a head that began with it, else 0."""
@@ -236,6 +172,9 @@ class RequestReader:
         except ValueError:
             verb = b""
         request = Request(verb, self._target, self._head, self._admission)
+        if self.phase is _HEAD:
+            # What is known of the last request says nothing of this one.
+            request.admission = Admission()
         request.keep_alive = False
         request.refusal = error
         self.close()
@@ -255,21 +194,25 @@ class RequestReader:
         self.close()
         del self._parser
 
-    def _upgrade(self, tail: bytes) -> None:
-        """Go on behind a head with ``Upgrade``: to WebSocket, or as if it had not been there."""
+    def _upgrade(self, tail: bytes) -> bytes | None:
+        """Go on behind a head with ``Upgrade``: to WebSocket, or as if it had not been there.
+
+        Returns what is to be parsed next, if anything.
+        """
         self._upgrading = False
         verb = self._parser.get_method()
         if verb != b"GET" or not self._head.asks_websocket:
             head = self._without_upgrade(verb)
             self._parser = httptools.HttpRequestParser(self)
-            self.feed(head + tail)
-        elif self._head.has_body:
+            return head + tail
+        if self._head.has_body:
             self.refuse(BadRequest("a WebSocket handshake has no body"))
-        else:
-            request = Request(verb, self._target, self._head, self._admission)
-            request.keep_alive = False
-            self.close()
-            self._requests.handshake(request, tail)
+            return None
+        request = Request(verb, self._target, self._head, self._admission)
+        request.keep_alive = False
+        self.close()
+        self._requests.handshake(request, tail)
+        return None
 
     def _without_upgrade(self, verb: bytes) -> bytes:
         lines = [b"%b %b HTTP/%b" % (verb, self._target, self._parser.get_http_version().encode())]
@@ -333,6 +276,9 @@ class RequestReader:
         self._lines = []
         if self._target[0] != _SLASH:
             raise Refused(BadRequest("the request target is a path, as in GET /lambda: no scheme, no host"))
+        self._verb = verb = self._parser.get_method()
+        if verb == b"CONNECT":
+            raise Refused(BadRequest("CONNECT is for proxies, and this is none"))
         self.phase = _BODY
         self.stage += 1
         head = self._head
@@ -360,7 +306,7 @@ class RequestReader:
             self.body = None
         self.phase = _BETWEEN
         parser = self._parser
-        request = Request(parser.get_method(), self._target, self._head, self._admission, body)
+        request = Request(self._verb, self._target, self._head, self._admission, body)
         if not parser.should_keep_alive():
             request.keep_alive = False
             self.done = True
@@ -377,7 +323,7 @@ class RequestReader:
             self._upgrading = True
             self._lines = lines
         elif head.expects_continue and head.has_body and not head.is_http10:
-            request = Request(self._parser.get_method(), self._target, head, self._admission)
+            request = Request(self._verb, self._target, head, self._admission)
             refusal = self._requests.expectation(request)
             if refusal is not None:
                 raise Refused(refusal)

@@ -12,7 +12,7 @@ SHOWN_BYTES = 2048
 SHOWN_LINES = 32
 
 _NEVER = frozenset(
-    (b"authorization", b"cookie", b"proxy-authorization", b"x-api-key", b"lambda-resume-key", b"set-cookie")
+    (b"authorization", b"cookie", b"set-cookie", b"proxy-authorization", b"token", b"secret", b"ticket", b"key")
 )
 _NEVER_PREFIXES = (b"x-auth-", b"p-")
 _NEVER_SUFFIXES = (b"-token", b"-secret", b"-ticket", b"-key")
@@ -44,7 +44,7 @@ def registration_headers(request: Request, codec: bytes | None) -> bytes:
             continue
         room_bytes -= size_bytes
         room_lines -= 1
-        shown.setdefault(canonical(name), []).append(value.strip().decode("utf-8", "replace"))
+        shown.setdefault(canonical(name), []).append(shown_value(name, value))
     if codec is not None:
         shown["Sec-Websocket-Protocol"] = [codec.decode()]
     local = _is_local(request.peer)
@@ -57,6 +57,13 @@ def registration_headers(request: Request, codec: bytes | None) -> bytes:
         "X-Ray": [request.ray.decode()],
     }
     return msgspec.json.encode(dict(sorted(shown.items())))
+
+
+def shown_value(name: bytes, value: bytes) -> str:
+    """Write a value for a reader: of a ``Referer`` without the query, which may hold a key."""
+    if name == b"referer":
+        value = value.partition(b"?")[0]
+    return value.strip().decode("utf-8", "replace")
 
 
 def _is_local(peer: str) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple, cast
 
-from lambdamesh.core.admission import Admission
 from lambdamesh.door.door import Door
 from lambdamesh.door.endpoints import about, lambdas, sockets
 from lambdamesh.door.endpoints.calls import Calls
@@ -100,17 +99,19 @@ class Routes:
         Raises:
             MeshError: it is refused.
         """
-        if request.verb == b"POST" and request.admission.refusal is None and request.refusal is None:
+        refusal = request.refusal or request.admission.refusal
+        if request.verb == b"POST" and refusal is None:
             known = self._known_targets.get(request.target)
             if known is not None:
                 self._calls.answer(request, reply, known)
                 return
-        target = parse_target(request.target) if request.refusal is None else self._target_of_refused(request)
+        target = self._read_target(request)
         request.pretty = flag(target.query, "pretty")
-        request.is_call = self._is_call(request, target)
-        if request.refusal is not None:
-            raise request.refusal
-        route = self._admitted(request, target)
+        request.is_call = _is_call(request, target)
+        if refusal is not None and not self._is_spared(request, target):
+            reply.refuse(refusal)
+            return
+        route = self._find(request, target)
         if route.form is Form.CALL:
             self._calls.answer(request, reply, self._calls.target(request.target))
         elif route.form is Form.PREFLIGHT:
@@ -125,27 +126,28 @@ class Routes:
         """Say why ``request`` would be refused whatever its body; ``None`` if it would not."""
         try:
             target = parse_target(request.target)
-            if self._admitted(request, target).form is Form.CALL:
+            if request.admission.refusal is not None and not self._is_spared(request, target):
+                return request.admission.refusal
+            if self._find(request, target).form is Form.CALL:
                 self._calls.target(request.target)
                 return self._calls.precheck(request)
         except MeshError as error:
             return error
         return None
 
-    def _admitted(self, request: Request, target: Target) -> Route:
+    def _find(self, request: Request, target: Target) -> Route:
         """Find the route of a request that the door lets in."""
-        admission = request.admission
-        if admission.refusal is not None and not self._is_spared(request, target, admission):
-            raise admission.refusal
         route = self._match(request.verb.decode("latin-1"), target)
-        if route.gate is Gate.OWN and not admission.is_own:
+        if route.gate is Gate.OWN and not request.admission.is_own:
             raise Forbidden("a page of another origin may open, call and ask for one lambda, and nothing else")
         return route
 
-    def _is_spared(self, request: Request, target: Target, admission: Admission) -> bool:
+    def _is_spared(self, request: Request, target: Target) -> bool:
+        if request.refusal is not None:
+            return False
         # A browser asks before a call, and never shows a token when it does.
-        asks_before = request.verb == b"OPTIONS" and isinstance(admission.refusal, Unauthorized)
-        return asks_before or b"/" + b"/".join(target.segments) in admission.spared
+        asks_before = request.verb == b"OPTIONS" and isinstance(request.admission.refusal, Unauthorized)
+        return asks_before or b"/" + b"/".join(target.segments) in request.admission.spared
 
     def _match(self, verb: str, target: Target) -> Route:
         path: str | None = None
@@ -160,14 +162,17 @@ class Routes:
             raise NotFound("there is no such route: see GET /lambda, POST /lambda/ID/METHOD, /ping, /version, /peers")
         raise MethodNotAllowed(", ".join(allow))
 
-    def _is_call(self, request: Request, target: Target) -> bool:
-        return request.verb == b"POST" and len(target.segments) == 3 and target.segments[0] == b"lambda"
-
-    def _target_of_refused(self, request: Request) -> Target:
+    def _read_target(self, request: Request) -> Target:
         try:
             return parse_target(request.target)
         except BadRequest:
+            if request.refusal is None:
+                raise
             return Target((), {})
+
+
+def _is_call(request: Request, target: Target) -> bool:
+    return request.verb == b"POST" and len(target.segments) == 3 and target.segments[0] == b"lambda"
 
 
 def _fits(pattern: tuple[bytes, ...], segments: tuple[bytes, ...]) -> bool:

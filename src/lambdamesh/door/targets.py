@@ -28,8 +28,10 @@ def parse_target(target: bytes) -> Target:
     """Take ``target`` apart.
 
     Raises:
-        BadRequest: the query is not UTF-8.
+        BadRequest: it is no path, or the query is not UTF-8.
     """
+    if not target.startswith(b"/"):
+        raise BadRequest("a target is a path, as in /lambda")
     path, _, query = target.partition(b"?")
     fields: dict[str, str] = {}
     if query:

@@ -9,9 +9,10 @@ import structlog
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from lambdamesh.core.wheel import Slot
-from lambdamesh.door.adoption import Fields, Remains, Wire, adopt, feed, websocket_key
+from lambdamesh.door import frames
+from lambdamesh.door.adoption import Fields, Remains, adopt, feed, websocket_key
+from lambdamesh.door.bodies import LARGE_BYTES
 from lambdamesh.door.door import Door
-from lambdamesh.door.reading import LARGE_BYTES
 from lambdamesh.protocol.json_text import is_utf8
 from lambdamesh.protocol.session import SessionClosed
 
@@ -24,14 +25,9 @@ _MESSAGES = (_TEXT, _BINARY)
 _DATA = (_TEXT, _BINARY, _CONTINUATION)
 _CLOSE = WSMsgType.CLOSE
 _PING_KIND = WSMsgType.PING
-_PING = b"\x89\x00"
-_CLOSE_BYTE = 0x88
+_SMALL_BYTES = frames.SMALL_BYTES
 _FLUSH_BYTES = 16 * 1024
 _STALL_CHECK_S = 1.0
-_NO_CODE = 1005
-_NORMAL_CODES = (_NO_CODE, 1000)
-_LEGAL_CLOSES = frozenset((*range(1000, 1004), _NO_CODE, *range(1007, 1015)))
-_READ_BUFFER_FACTOR = 2
 
 
 class Socket(WSListener):
@@ -57,6 +53,7 @@ class Socket(WSListener):
         "_slot",
         "_stalled_since",
         "_transport",
+        "_unframed_bytes",
         "_write",
         "_written_bytes",
         "congested",
@@ -77,6 +74,7 @@ class Socket(WSListener):
         self._missed = 0
         self._check_at = self._close_at = self._ping_at = 0.0
         self._written_bytes = self._drained_bytes = self._reserved_bytes = 0
+        self._unframed_bytes = 0
         self._stalled_since = 0.0
         self._slot: Slot | None = None
 
@@ -102,7 +100,7 @@ class Socket(WSListener):
         limits = self.door.limits
         transport.set_write_buffer_limits(high=limits.queue_bytes)
         transport.pause_reading()
-        self._protocol = adopt(transport, self, Wire(transport, self), response, limits.body_bytes)
+        self._protocol = adopt(transport, self, response, limits.body_bytes)
         feed(self._protocol, websocket_key(head), tail)
         if not transport.is_closing():
             transport.resume_reading()
@@ -124,6 +122,7 @@ class Socket(WSListener):
         self.door.budget.release(self._reserved_bytes)
         self.door.connection_closed()
         # Socket and picows hold one another: without this, only the cycle collector would free them.
+        self._fragments = None
         del self._protocol, self._write
 
     def _end(self, reason: str, final: bool) -> None:
@@ -136,6 +135,7 @@ class Socket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame (picows has unmasked it and checked its head, but for RSV bits)."""
         self._heard = True
+        self._unframed_bytes = 0
         kind = frame.msg_type
         if self._ended:
             if kind == _CLOSE:
@@ -145,7 +145,7 @@ class Socket(WSListener):
         elif kind in _MESSAGES and self._fragments is None and frame.fin:
             self._whole(frame.get_payload_as_bytes(), kind == _TEXT)
         elif kind == _CLOSE:
-            self._closed_by_peer(_code_of(frame))
+            self._closed_by_peer(frames.close_code(frame.get_payload_as_bytes()))
         elif kind in _DATA:
             self._fragment(frame, kind)
         elif kind == _PING_KIND:
@@ -163,6 +163,8 @@ class Socket(WSListener):
         pieces = self._fragments
         pieces.append(frame.get_payload_as_bytes())
         self._fragments_bytes += len(pieces[-1])
+        if not self._account(self._fragments_bytes):
+            return
         if self._fragments_bytes > limits.body_bytes:
             self._oversize(f"a message is at most {limits.body_bytes} bytes")
         elif len(pieces) > limits.fragments:
@@ -175,8 +177,6 @@ class Socket(WSListener):
         if is_text and not message.isascii() and not is_utf8(message):
             self._violate(1007, "a text message is not UTF-8")
             return
-        if len(message) > LARGE_BYTES and not self._account(len(message)):
-            return
         try:
             self.message(message, is_text)
         except SessionClosed as end:
@@ -188,30 +188,38 @@ class Socket(WSListener):
             log.exception("internal_error", once_a_minute=True)
             self.close(1011, "internal error")
 
+    def received(self, size_bytes: int) -> None:
+        """picows is about to look at more bytes (``WireOwner``): those of an unfinished frame count."""
+        self._unframed_bytes += size_bytes
+        if self._unframed_bytes > LARGE_BYTES:
+            self._account(self._unframed_bytes)
+
     def _account(self, size_bytes: int) -> bool:
-        # picows keeps a read buffer of at least this size for the rest of the connection.
-        missing = _READ_BUFFER_FACTOR * size_bytes - self._reserved_bytes
-        if missing <= 0:
+        """Have a large buffer count against what all may hold, for the rest of the connection: picows keeps its own."""
+        missing = size_bytes - self._reserved_bytes
+        if size_bytes <= LARGE_BYTES or missing <= 0:
             return True
         if not self.door.budget.reserve(missing):
             self.door.counters.overloaded_buffers += 1
             self.close(4429, "the node buffers as many large messages as it may", "error")
+            self._linger()
             return False
         self._reserved_bytes += missing
         return True
 
     def _pong(self, payload: bytes) -> None:
-        self._flush()
-        self._write(b"\x8a%c%b" % (len(payload), payload))
+        # Whoever does not read gets no more to read (RFC 6455, 5.5.3: the last ping is what an answer is owed to).
+        if not self.congested:
+            self._send_frame(frames.pong_frame(payload))
 
     def _closed_by_peer(self, code: int) -> None:
-        if not (code in _LEGAL_CLOSES or 3000 <= code <= 4999):
+        if not frames.is_legal_close(code):
             self._violate(1002, "no close has this code")
             self._linger()
             return
         self._flush()
-        self._end("closed", code in _NORMAL_CODES)
-        self._write(_close_frame(code, ""))
+        self._end("closed", code in frames.FINAL_CODES)
+        self._write(frames.close_frame(code, ""))
         self._linger()
 
     def _violate(self, code: int, reason: str) -> None:
@@ -232,15 +240,17 @@ class Socket(WSListener):
         if not buffer:
             self.door.call_soon(self._flush)
         size = len(message)
-        if size < 126:
+        if size < _SMALL_BYTES:
             buffer.append(b"\x81%c%b" % (size, message))
             return
-        if size < 65536:
-            buffer.append(b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), message))
-        else:
-            buffer.append(b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), message))
+        buffer.append(frames.text_frame(message))
         if size > _FLUSH_BYTES:
             self._flush()
+
+    def _send_frame(self, frame: bytes) -> None:
+        if not self._buffer:
+            self.door.call_soon(self._flush)
+        self._buffer.append(frame)
 
     def _flush(self) -> None:
         buffer = self._buffer
@@ -257,7 +267,7 @@ class Socket(WSListener):
 
     def write_raw(self, frame: bytes) -> None:
         """Send picows's answer to the handshake, or the close with which it gives up (``WireOwner``)."""
-        if frame[0] != _CLOSE_BYTE:
+        if frame[0] != frames.CLOSE_BYTE:
             self._write(frame)
             return
         if self._ended:
@@ -299,7 +309,7 @@ class Socket(WSListener):
         self._flush()
         self._end(event, False)
         if not self._transport.is_closing():
-            self._write(_close_frame(code, reason))
+            self._write(frames.close_frame(code, reason))
         self._close_at = self.door.clock.now + self.door.limits.close_timeout_s
         self._arm()
 
@@ -337,7 +347,7 @@ class Socket(WSListener):
         """A time limit has passed (``Expiring``)."""
         self._slot = None
         if self._close_at:
-            self.abort("lost")
+            self._check_close(now)
             return
         if self._check_at and now >= self._check_at and not self._is_moving(now):
             self.door.counters.sockets_cut_stuck += 1
@@ -351,6 +361,14 @@ class Socket(WSListener):
             return
         self._arm()
 
+    def _check_close(self, now: float) -> None:
+        """The other side has had its time to answer a close, unless it is still taking what was sent before."""
+        if self.waiting_bytes and self._is_moving(now):
+            self._close_at = now + _STALL_CHECK_S
+            self._arm()
+        else:
+            self.abort("lost")
+
     def _is_moving(self, now: float) -> bool:
         """Look whether what was written is being taken; ``False`` where nothing was for too long."""
         waiting = self._transport.get_write_buffer_size()
@@ -358,14 +376,15 @@ class Socket(WSListener):
         if waiting == 0:
             self._check_at = 0.0
             return True
-        if drained != self._drained_bytes:
+        if drained > self._drained_bytes:
             self._drained_bytes = drained
             self._stalled_since = now
         self._check_at = now + _STALL_CHECK_S
         return now - self._stalled_since < self.door.limits.write_deadline_s
 
     def _ping(self, now: float) -> bool:
-        if self._heard:
+        if self._heard or self.waiting_bytes:
+            # Bytes that it has not taken stand between it and the ping; how long they may is another limit.
             self._missed = 0
         else:
             self._missed += 1
@@ -373,21 +392,5 @@ class Socket(WSListener):
                 return False
         self._heard = False
         self._ping_at = now + self.door.limits.ping_interval_s
-        self._write(_PING)
+        self._send_frame(frames.PING)
         return True
-
-
-def _code_of(frame: WSFrame) -> int:
-    payload = frame.get_payload_as_bytes()
-    if not payload:
-        return _NO_CODE
-    code = int.from_bytes(payload[:2], "big")
-    # 1005 stands for "none" among us and may not be sent (RFC 6455, 7.4.1).
-    return 0 if code == _NO_CODE else code
-
-
-def _close_frame(code: int, reason: str) -> bytes:
-    if code == _NO_CODE:
-        return b"\x88\x00"
-    payload = code.to_bytes(2, "big") + reason.encode()[:123]
-    return b"\x88%c%b" % (len(payload), payload)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lambdamesh.protocol.scanner import ScanError, Scanner, ScanOverflow
-from lambdamesh.protocol.session import SessionClosed
+from lambdamesh.protocol.session import Bounds, SessionClosed
 
 
 class Framing:
@@ -14,10 +14,11 @@ class Framing:
     A session has one only while a message holds something else than one whole value.
     """
 
-    __slots__ = ("_scanner",)
+    __slots__ = ("_limit_values", "_scanner")
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._scanner = Scanner(limit_bytes)
+    def __init__(self, bounds: Bounds) -> None:
+        self._scanner = Scanner(bounds.message_bytes)
+        self._limit_values = bounds.message_values
 
     @property
     def is_idle(self) -> bool:
@@ -28,10 +29,13 @@ class Framing:
         """Yield the values that ``message`` completes.
 
         Raises:
-            SessionClosed: no object begins where one should (4400), or one is over the limit (1009).
+            SessionClosed: no object begins where one should (4400), or one is too long or one too many (1009).
         """
         try:
-            yield from self._scanner.feed(message)
+            for number, value in enumerate(self._scanner.feed(message)):
+                if number >= self._limit_values:
+                    raise SessionClosed(1009, f"a message holds at most {self._limit_values} values")
+                yield value
         except ScanError as error:
             raise SessionClosed(4400, str(error)) from None
         except ScanOverflow as error:

@@ -16,7 +16,7 @@ from lambdamesh.errors import BadAnswer, InvalidParams, LambdaError, MeshError, 
 from lambdamesh.protocol.answer import Answer
 from lambdamesh.protocol.framing import Framing
 from lambdamesh.protocol.json_text import NULL, SHALLOW_BYTES, SurrogatesAside, is_shallow, is_utf8, lenient
-from lambdamesh.protocol.session import SessionClosed, SessionCounters
+from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
 
 CODE = "json-rpc"
 
@@ -49,15 +49,15 @@ class Session:
     over the life of the lambda. ``pending`` holds the calls that were sent and not answered, by number.
     """
 
-    __slots__ = ("_counters", "_framing", "_limit_bytes", "_on_open", "_send", "is_open", "number", "pending")
+    __slots__ = ("_bounds", "_counters", "_framing", "_on_open", "_send", "is_open", "number", "pending")
 
     def __init__(
-        self, send: Callable[[bytes], None], on_open: Callable[[], None], counters: SessionCounters, limit_bytes: int
+        self, send: Callable[[bytes], None], on_open: Callable[[], None], counters: SessionCounters, bounds: Bounds
     ) -> None:
         self._send = send
         self._on_open = on_open
         self._counters = counters
-        self._limit_bytes = limit_bytes
+        self._bounds = bounds
         self._framing: Framing | None = None
         self.is_open = False
         self.number = 0
@@ -90,11 +90,17 @@ class Session:
             if answer is not None:
                 answer.fault(error)
 
+    def release(self) -> None:
+        """Hold nothing any more: whoever sends holds this session, and nobody shall hold the other for ever."""
+        self._send = _ignore
+        self._on_open = _ignore
+        self._framing = None
+
     def receive(self, message: bytes, utf8_checked: bool) -> None:
         """Take one message, which may hold a value, several, or a part of one.
 
         Raises:
-            SessionClosed: the message cannot be read (4400), or a value is over the limit (1009).
+            SessionClosed: the message cannot be read (4400), or a value is too long or one too many (1009).
         """
         if self._framing is None and (utf8_checked or message.isascii() or is_utf8(message)):
             try:
@@ -106,7 +112,7 @@ class Session:
                 return
         framing = self._framing
         if framing is None:
-            self._framing = framing = Framing(self._limit_bytes)
+            self._framing = framing = Framing(self._bounds)
         for value in framing.values(message):
             self._receive_value(value)
         if framing.is_idle:
@@ -202,3 +208,7 @@ def _lambda_error(raw: bytes) -> MeshError:
 def _readable(text: Any) -> str:
     """Have a replacement character for each lone surrogate of ``text``."""
     return str(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _ignore(*_: object) -> None:
+    """Stand in for what is gone."""

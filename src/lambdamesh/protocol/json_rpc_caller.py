@@ -22,7 +22,7 @@ from lambdamesh.protocol.json_text import (
     lenient,
     quoted,
 )
-from lambdamesh.protocol.session import SessionClosed
+from lambdamesh.protocol.session import Bounds, SessionClosed
 
 CODE = "json-rpc"
 
@@ -59,12 +59,12 @@ class Asked(msgspec.Struct, gc=False):
 class CallerSession:
     """One conversation with a caller; ``send`` takes one whole message, ``on_request`` each request."""
 
-    __slots__ = ("_framing", "_limit_bytes", "_on_request", "_send")
+    __slots__ = ("_bounds", "_framing", "_on_request", "_send")
 
-    def __init__(self, send: Callable[[bytes], None], on_request: Callable[[Asked], None], limit_bytes: int) -> None:
+    def __init__(self, send: Callable[[bytes], None], on_request: Callable[[Asked], None], bounds: Bounds) -> None:
         self._send = send
         self._on_request = on_request
-        self._limit_bytes = limit_bytes
+        self._bounds = bounds
         self._framing: Framing | None = None
 
     def answer(self, request_id: bytes, result: bytes) -> None:
@@ -76,11 +76,17 @@ class CallerSession:
         message = quoted(f"error {status}: {body.decode()}")
         self._send(b'{"id":%b,"result":null,"error":%b}' % (request_id, message))
 
+    def release(self) -> None:
+        """Hold nothing any more: whoever sends holds this session, and nobody shall hold the other for ever."""
+        self._send = _ignore
+        self._on_request = _ignore
+        self._framing = None
+
     def receive(self, message: bytes, utf8_checked: bool) -> None:
         """Take one message, which may hold a request, several, or a part of one.
 
         Raises:
-            SessionClosed: the message cannot be read (4400), or a value is over the limit (1009).
+            SessionClosed: the message cannot be read (4400), or a value is too long or one too many (1009).
         """
         if self._framing is None and (utf8_checked or message.isascii() or is_utf8(message)):
             try:
@@ -92,7 +98,7 @@ class CallerSession:
                 return
         framing = self._framing
         if framing is None:
-            self._framing = framing = Framing(self._limit_bytes)
+            self._framing = framing = Framing(self._bounds)
         for value in framing.values(message):
             self._on_request(_read(value))
         if framing.is_idle:
@@ -152,3 +158,7 @@ def _as_written(value: bytes, request_id: object) -> bytes:
         if is_json(match.group(1)) and lenient(match.group(1)) == request_id:
             return match.group(1)
     return NULL
+
+
+def _ignore(*_: object) -> None:
+    """Stand in for what is gone."""

@@ -29,6 +29,7 @@ _MARK = re.compile(rb"\\ue000([0-9]+)\\ue001")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_LONG_DIGITS = 20
 _PROBED_LEVELS = 1 << 16
 
 
@@ -79,9 +80,14 @@ def lenient(text: bytes) -> Any:
         ValueError: not even that.
     """
     try:
-        return json.loads(text.decode(errors="replace"), strict=False)
+        return json.loads(text.decode(errors="replace"), strict=False, parse_int=_parse_int)
     except RecursionError:
         raise ValueError("too many levels") from None
+
+
+def _parse_int(digits: str) -> int | str:
+    # Python refuses to read thousands of digits, and nobody here counts with them.
+    return int(digits) if len(digits) < _LONG_DIGITS else digits
 
 
 def pretty(text: bytes) -> bytes:

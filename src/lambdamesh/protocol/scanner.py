@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _INSIDE = re.compile(rb'["\\]')
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BLOCK_BYTES = 16 * 1024
+_LEAST_LEAP_BYTES = 256
 _SPACE = re.compile(rb"[ \t\r\n]*")
 
 
@@ -67,15 +70,38 @@ class Scanner:
 
     def _scan(self) -> int:
         """Move on; return where the value in hand ends, or -1 where it does not yet."""
-        pending = self._pending
         if self._depth == 0 and not self._begin():
             return -1
-        position = self._position
-        while True:
+        while self._position < len(self._pending):
+            if self._in_string or not self._leap():
+                end = self._step()
+                if end >= 0:
+                    return end
+        return -1
+
+    def _leap(self) -> bool:
+        """Pass over a block in which the value cannot end, at the speed of C; ``False`` where there is none."""
+        block = bytes(self._pending[self._position : self._position + _BLOCK_BYTES])
+        bare = _STRING.sub(b"", block)
+        cut = bare.find(b'"')
+        size = len(block) if cut < 0 else len(block) - len(bare) + cut
+        brackets = bare[:cut] if cut >= 0 else bare
+        closing = brackets.count(b"}") + brackets.count(b"]")
+        if size < _LEAST_LEAP_BYTES or closing >= self._depth:
+            return False
+        self._depth += brackets.count(b"{") + brackets.count(b"[") - closing
+        self._position += size
+        return True
+
+    def _step(self) -> int:
+        """Look at the next block mark by mark; return where the value ends, or -1."""
+        pending, position = self._pending, self._position
+        stop = position + _BLOCK_BYTES
+        while position < stop:
             found = (_INSIDE if self._in_string else _OUTSIDE).search(pending, position)
             if found is None:
-                self._position = max(len(pending), position)
-                return -1
+                position = max(len(pending), position)
+                break
             position = found.end()
             mark = found.group()
             if mark == b"\\":
@@ -88,6 +114,8 @@ class Scanner:
                 self._depth -= 1
                 if self._depth == 0:
                     return position
+        self._position = position
+        return -1
 
     def _begin(self) -> bool:
         pending = self._pending

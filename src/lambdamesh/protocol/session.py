@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+
+class Bounds(NamedTuple):
+    """What a session takes: bytes of one value, and values of one message."""
+
+    message_bytes: int
+    message_values: int
+
+
 SESSION_COUNTERS: tuple[tuple[str, str], ...] = (
     ("unknown_answers", "Answers of providers to no call that is open."),
     ("bad_answers", "Answers of providers that were not JSON."),

@@ -9,7 +9,8 @@ from lambdamesh.core.admission import Admission
 from lambdamesh.core.budget import Budget
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.limits import Limits
-from lambdamesh.door.reading import RequestReader, Shared
+from lambdamesh.door.bodies import Shared
+from lambdamesh.door.reading import RequestReader
 from lambdamesh.door.request import Request
 from lambdamesh.errors import MeshError
 

@@ -8,7 +8,7 @@ import pytest
 
 from lambdamesh.errors import BadAnswer, InvalidParams, LambdaError, LambdaLost, MethodNotFound
 from lambdamesh.protocol.json_rpc import Session
-from lambdamesh.protocol.session import SessionClosed, SessionCounters
+from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
 from tests.unit.fakes import Told
 
 
@@ -19,7 +19,7 @@ class Talk:
         self.sent: list[bytes] = []
         self.opened = 0
         self.counters = SessionCounters()
-        self.session = Session(self.sent.append, self._on_open, self.counters, limit_bytes)
+        self.session = Session(self.sent.append, self._on_open, self.counters, Bounds(limit_bytes, 1024))
         if is_open:
             self.receive(b'{"id":0,"result":"ok"}')
 

@@ -9,13 +9,13 @@ import pytest
 
 from lambdamesh.protocol.json_rpc_caller import Asked, CallerSession
 from lambdamesh.protocol.json_text import is_json
-from lambdamesh.protocol.session import SessionClosed
+from lambdamesh.protocol.session import Bounds, SessionClosed
 
 
 def ask(*messages: bytes, limit_bytes: int = 1 << 20) -> list[Asked]:
     """The requests that ``messages`` hold."""
     asked: list[Asked] = []
-    session = CallerSession(lambda _message: None, asked.append, limit_bytes)
+    session = CallerSession(lambda _message: None, asked.append, Bounds(limit_bytes, 1024))
     for message in messages:
         session.receive(message, False)
     return asked
@@ -80,7 +80,7 @@ def test_what_is_wrong_is_said_to_whoever_asked(message: bytes, request_id: byte
 @pytest.mark.parametrize("identity", [b"NaN", b"Infinity", b"[1]", b"true", b"{}"])
 def test_an_id_that_cannot_be_echoed_is_not(identity: bytes) -> None:
     asked: list[Asked] = []
-    session = CallerSession(lambda _message: None, asked.append, 1000)
+    session = CallerSession(lambda _message: None, asked.append, Bounds(1000, 1024))
     with contextlib.suppress(SessionClosed):
         session.receive(b'{"id":%b,"method":"/ping"}' % identity, False)
     assert all(one.id == b"null" and one.fault for one in asked)
@@ -106,7 +106,7 @@ def test_requests_over_messages_and_several_in_one() -> None:
 
 def test_answers_echo_the_id_and_splice_the_result() -> None:
     sent: list[bytes] = []
-    session = CallerSession(sent.append, lambda _asked: None, 100)
+    session = CallerSession(sent.append, lambda _asked: None, Bounds(100, 1024))
     session.answer(b'"x"', b'{"a":1.0}')
     session.refuse(b"1e2", 404, b'{"error":"no \\"such\\" lambda"}')
     assert sent[0] == b'{"id":"x","result":{"a":1.0},"error":null}'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lambdamesh.door.door import Door
-from lambdamesh.door.registration import canonical, is_secret
+from lambdamesh.door.registration import canonical, is_secret, shown_value
 from lambdamesh.door.request import Fields, Reply, Request
 from lambdamesh.door.targets import Target
 from lambdamesh.errors import Draining
@@ -57,10 +57,13 @@ def metrics(door: Door, _request: Request, reply: Reply, _target: Target) -> Non
 def debug_headers(_door: Door, request: Request, reply: Reply, target: Target) -> None:
     """Answer with the request as the node sees it, secrets blanked."""
     path = "/" + b"/".join(target.segments).decode("latin-1")
-    query = "&".join(f"{name}={'***' if name in _SECRET_QUERY else value}" for name, value in target.query.items())
+    query = "&".join(
+        f"{name}={'***' if name.lower() in _SECRET_QUERY else value}" for name, value in target.query.items()
+    )
     lines = [f"{request.verb.decode()} {path}{'?' + query if query else ''} HTTP/1.1"]
     for name, value in request.head.lines:
-        lines.append(f"{canonical(name)}: {_shown(name.lower(), value)}")
+        if not name.lower().startswith(b"p-") and name.lower() != b"x-ray":
+            lines.append(f"{canonical(name)}: {_shown(name.lower(), value)}")
     lines += [f"P-Ip: {request.peer}", f"X-Ray: {request.ray.decode()}"]
     reply.respond(200, "\r\n".join(lines).encode() + b"\r\n", _TEXT)
 
@@ -71,7 +74,7 @@ def _shown(name: bytes, value: bytes) -> str:
     if name == b"sec-websocket-protocol":
         entries = (entry.strip() for entry in value.split(b","))
         value = b", ".join(_blanked(entry) for entry in entries)
-    return value.decode("utf-8", "replace")
+    return shown_value(name, value)
 
 
 def _blanked(entry: bytes) -> bytes:

@@ -96,4 +96,6 @@ class Calls:
                 raise refusal
             reply.respond(202, b"{}")
             return
+        # From here on the body is the relay's: nobody holds it while the call is in flight.
+        request.body = b""
         reply.in_flight(self._relay_call(call, reply, monotonic()))

@@ -11,6 +11,8 @@ from lambdamesh.door.request import Fields, Reply, Request
 from lambdamesh.door.targets import Target, flag
 from lambdamesh.errors import BadRequest
 
+_LIMIT_DIGITS = 9
+
 
 def list_lambdas(door: Door, _request: Request, reply: Reply, target: Target) -> None:
     """Answer with every lambda of this node, ``?limit=`` of them, or how many there are (``?count``)."""
@@ -37,6 +39,6 @@ def delete_lambda(door: Door, _request: Request, reply: Reply, target: Target) -
 def _limit(text: str | None, most: int) -> int:
     if text is None:
         return most
-    if not text.isdecimal() or int(text) > most:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LIMIT_DIGITS) or int(text) > most:
         raise BadRequest(f"limit is a number from 0 to {most}")
     return int(text)
