@@ -9,6 +9,7 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import structlog
 
@@ -130,6 +131,7 @@ def _cors(origin: bytes) -> bytes:
     )
 
 
+@lru_cache(maxsize=256)
 def _is_loopback(name: bytes) -> bool:
     try:
         return ipaddress.ip_address(name.decode().strip("[]")).is_loopback

@@ -161,6 +161,9 @@ def adopt(transport: asyncio.Transport, owner: WireOwner, fields: Fields, max_fr
         _READ_BUFFER_BYTES,
     )
     protocol.received = owner.received
+    # uvloop keeps the ``data_received`` of the protocol before, and with it the whole HTTP connection, for as long as
+    # the one after takes its bytes in a buffer.
+    transport.set_protocol(asyncio.Protocol())
     transport.set_protocol(protocol)
     protocol.connection_made(Wire(transport, owner))
     return protocol

@@ -8,6 +8,7 @@ from lambdamesh.core.admission import Admission
 from lambdamesh.core.budget import Budget
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.limits import Limits
+from lambdamesh.door.head import Head
 from lambdamesh.errors import MeshError, Overloaded, TooLarge
 
 LARGE_BYTES = 256 * 1024
@@ -25,7 +26,7 @@ class Refused(Exception):
 class Shared:
     """What the readers of a door share."""
 
-    __slots__ = ("admit", "budget", "counters", "limits", "post_targets")
+    __slots__ = ("admit", "budget", "counters", "limits", "no_head", "post_targets")
 
     def __init__(
         self, limits: Limits, budget: Budget, counters: Counters, admit: Callable[[Mapping[bytes, bytes]], Admission]
@@ -35,6 +36,8 @@ class Shared:
         self.counters = counters
         self.admit = admit
         """Judges a head by its fields."""
+        self.no_head = Head([], 0, limits)
+        """The head of a request of which nothing is known yet."""
         self.post_targets: dict[bytes, bytes] = {}
         """Targets by request line, of POSTs that were legal."""
 

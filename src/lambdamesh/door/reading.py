@@ -82,7 +82,7 @@ class RequestReader:
         self._last_lines: HeaderLines | None = None
         self._last_version = ""
         self._target_room_bytes = 0
-        self._head = Head([], 0, shared.limits)
+        self._head = shared.no_head
         self._admission = Admission()
         self._target = b""
         self._verb = b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 import msgspec
 
@@ -26,6 +27,7 @@ def is_secret(name: bytes) -> bool:
     return name in _NEVER or name.startswith(b"x-auth-") or name.endswith(_NEVER_SUFFIXES)
 
 
+@lru_cache(maxsize=256)
 def canonical(name: bytes) -> str:
     """Write a field name as MIME does: ``Sec-Websocket-Key``."""
     return "-".join(part[:1].upper() + part[1:] for part in name.decode("latin-1").lower().split("-"))
@@ -66,6 +68,7 @@ def shown_value(name: bytes, value: bytes) -> str:
     return value.strip().decode("utf-8", "replace")
 
 
+@lru_cache(maxsize=256)
 def _is_local(peer: str) -> bool:
     try:
         return ipaddress.ip_address(peer.partition("%")[0]).is_private

@@ -1,0 +1,56 @@
+"""What the kernel tells of processes and cores: CPU time and memory."""
+
+import contextlib
+import os
+from pathlib import Path
+
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that the process's threads have used so far; 0 for pid 0 and for a process that has ended."""
+    with contextlib.suppress(OSError):
+        return sum(_thread_seconds(task) for task in Path(f"/proc/{pid}/task").iterdir()) if pid else 0.0
+    return 0.0
+
+
+def _thread_seconds(task: Path) -> float:
+    """From schedstat (nanoseconds), else from stat (clock ticks); 0 for a thread that has just ended."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int((task / "schedstat").read_text().split()[0]) / 1e9
+    with contextlib.suppress(OSError):
+        fields = (task / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+    return 0.0
+
+
+def core_of(pid: int) -> int:
+    """The core that the process is bound to (pid 0 is this process); -1 where it may run on several, or has ended."""
+    with contextlib.suppress(OSError):
+        cores = os.sched_getaffinity(pid)
+        return cores.pop() if len(cores) == 1 else -1
+    return -1
+
+
+def busy_seconds(core: int) -> float:
+    """How long a core has been busy, or taken away by this machine's host; 0 for -1."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, *rest = (int(tick) for tick in ticks[:8])
+            return (user + nice + system + sum(rest)) / TICKS_A_SECOND
+    return 0.0
+
+
+def memory_kib(pid: int) -> float:
+    """Proportional set size of the process where the kernel tells, else its resident set. Raises OSError."""
+    with contextlib.suppress(OSError):
+        return _field(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
+    return _field(Path(f"/proc/{pid}/status"), "VmRSS:")
+
+
+def _field(source: Path, name: str) -> float:
+    for line in source.read_text().splitlines():
+        if line.startswith(name):
+            return float(line.split()[1])
+    raise OSError(f"{source} has no {name}")
