@@ -163,10 +163,12 @@ class Relaying(RuleBasedStateMachine):
     def delete(self, text: bytes) -> None:
         try:
             self.world.registry.delete(text, self.world.now, self.world.now_ms)
-        except MeshError:
+        except MeshError as absence:
             assert text not in self.world.registry.live
-        else:
-            self.graves.add(text)
+            if absence.code != "lambda_gone":
+                return
+        # What has closed is deleted too: its key is void from now on.
+        self.graves.add(text)
 
     @precondition(lambda self: any(caller.is_open for caller in self.callers))
     @rule(which=st.integers(0, 20))

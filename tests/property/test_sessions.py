@@ -124,7 +124,7 @@ def test_requests_mean_the_same_however_they_are_cut(stream: bytes, at: list[int
 @given(st.lists(st.dictionaries(st.text(max_size=4), values, max_size=3), max_size=6), spaces, cuts)
 def test_a_scanner_finds_every_object(found: list[dict[str, Any]], space: bytes, at: list[int]) -> None:
     texts = [json.dumps(one, ensure_ascii=False).encode() for one in found]
-    scanner = Scanner(Bounds(LIMIT_BYTES, 1024))
+    scanner = Scanner(LIMIT_BYTES)
     stream = space + space.join(texts) + space
     assert [value for piece in cut(stream, at) for value in scanner.feed(piece)] == texts
     assert scanner.pending_bytes == 0
@@ -135,7 +135,7 @@ def test_a_scanner_finds_every_object(found: list[dict[str, Any]], space: bytes,
 )
 def test_a_scanner_stops_at_anything_else(found: list[dict[str, Any]], rubbish_begins: str, at: list[int]) -> None:
     texts = [json.dumps(one).encode() for one in found]
-    scanner, values_found = Scanner(Bounds(LIMIT_BYTES, 1024)), []
+    scanner, values_found = Scanner(LIMIT_BYTES), []
     with pytest.raises(ScanError):  # noqa: PT012 -- what came before counts too
         for piece in cut(b"".join(texts) + rubbish_begins.encode() + b"{}", at):
             for value in scanner.feed(piece):

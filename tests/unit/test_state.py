@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from lambdamesh import state as module
 from lambdamesh.ids import machine_id_text
-from lambdamesh.state import State, StateError, default_path, open_state
+from lambdamesh.state import FLOOR_AHEAD_MS, State, StateError, default_path, open_state
 from tests.unit.fakes import TEXT, an_id
 
 NOW_S = 1_711_843_200.0
@@ -171,13 +173,19 @@ def test_what_is_no_machine_id_is_refused(state: State, wanted: str) -> None:
     assert not (state.path / "machine-id").exists()
 
 
-@pytest.mark.parametrize("content", [b"hello\n", b"00000000\n", b"\xff\xff"])
+@pytest.mark.parametrize("content", [b"hello\n", b"00000000\n", b"\xff\xff", b"", b" \n"])
 def test_a_machine_id_that_was_broken_is_not_replaced(state: State, content: bytes) -> None:
     file = state.path / "machine-id"
     file.write_bytes(content)
-    with pytest.raises(StateError, match="machine-id"):
+    with pytest.raises(StateError, match=re.escape(str(file))):
         state.machine_id(None)
     assert file.read_bytes() == content
+
+
+def test_a_wanted_machine_id_takes_the_place_of_an_empty_one(state: State) -> None:
+    (state.path / "machine-id").write_bytes(b"")
+    assert state.machine_id("46301aae") == 0x46301AAE
+    assert reopened(state).machine_id(None) == 0x46301AAE
 
 
 def test_the_node_key_is_made_once(state: State) -> None:
@@ -201,11 +209,25 @@ def test_the_floor_is_0_until_it_is_raised(state: State) -> None:
     assert reopened(state).floor_ms() == 1_711_843_210_000
 
 
-@pytest.mark.parametrize("content", ["x", "-5", "1.5", "1 2"])
-def test_a_floor_that_was_broken_is_not_taken_for_none(state: State, content: str) -> None:
-    (state.path / "floor-0").write_text(content)
+@pytest.mark.parametrize("content", ["", "\n", "x", "-5", "1.5", "1 2", "9" * 16])
+def test_a_floor_that_was_broken_stands_for_the_most_it_can_have_been(state: State, content: str) -> None:
+    file = state.path / "floor-0"
+    file.write_text(content)
+    os.utime(file, (NOW_S, NOW_S + 0.25))
+    assert state.floor_ms() == round((NOW_S + 0.25) * 1000) + FLOOR_AHEAD_MS
+
+
+def test_a_floor_replaces_another_as_a_whole(state: State) -> None:
+    state.raise_floor(1_711_843_210_000)
+    state.raise_floor(5)
+    assert reopened(state).floor_ms() == 5
+    assert [file.name for file in state.path.iterdir() if "floor" in file.name] == ["floor-0"]
+
+
+def test_a_floor_that_cannot_be_written_is_said_to_be_so(state: State) -> None:
+    (state.path / "floor-0").mkdir()
     with pytest.raises(StateError, match="floor-0"):
-        state.floor_ms()
+        state.raise_floor(5)
 
 
 # -- deleted ids ------------------------------------------------------------------------------------------------
@@ -237,3 +259,38 @@ def test_a_line_that_was_cut_short_is_skipped(state: State) -> None:
     later = reopened(state)
     later.load_deleted(NOW_S)
     assert later.holds(an_id(3))
+
+
+class Keeping:
+    """A log that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, object]]] = []
+
+    def error(self, event: str, **fields: object) -> None:
+        self.lines.append((event, fields))
+
+
+@pytest.fixture
+def unwritable(state: State, monkeypatch: pytest.MonkeyPatch) -> Keeping:
+    """The log of a state directory whose file of deleted ids cannot be written."""
+    (state.path / "deleted").mkdir()
+    log = Keeping()
+    monkeypatch.setattr(module, "log", log)
+    return log
+
+
+def test_an_id_stays_deleted_where_that_cannot_be_written(state: State, unwritable: Keeping) -> None:
+    state.bury(TEXT, NOW_S + 100)
+    assert state.holds(TEXT)
+    ((event, fields),) = unwritable.lines
+    assert event == "deletion_not_written"
+    assert fields["lambda_id"] == TEXT.decode()
+    assert fields["once_a_minute"] is True
+
+
+def test_ids_are_forgotten_where_that_cannot_be_written(state: State, unwritable: Keeping) -> None:
+    state.bury(TEXT, NOW_S + 100)
+    state.forget_deleted(NOW_S + 100)
+    assert not state.holds(TEXT)
+    assert [event for event, _ in unwritable.lines] == ["deletion_not_written", "deletions_not_written"]

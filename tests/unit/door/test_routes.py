@@ -115,7 +115,6 @@ def test_over_a_socket_every_route_that_answers_json_can_be_asked_for(path: str,
         "/peers/dead",
         "/debug",
         "/%70ing",
-        "",
     ],
 )
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])
