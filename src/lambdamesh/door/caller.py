@@ -44,8 +44,9 @@ class Question(Request):
     def cancel(self) -> None:
         """The caller has gone."""
         self._socket = None
-        if self._flight is not None:
-            self._flight.cancel()
+        flight, self._flight = self._flight, None
+        if flight is not None:
+            flight.cancel()
 
     def result(self, raw: bytes) -> None:
         """Answer a call with its result (``Reply``)."""

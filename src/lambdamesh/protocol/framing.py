@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lambdamesh.protocol.json_text import is_utf8
 from lambdamesh.protocol.scanner import ScanError, Scanner, ScanOverflow
 from lambdamesh.protocol.session import Bounds, SessionClosed
 
@@ -11,19 +12,18 @@ from lambdamesh.protocol.session import Bounds, SessionClosed
 class Framing:
     """Cuts messages into JSON objects, and turns what cannot be cut into the end of the session.
 
-    A session has one only while a message holds something else than one whole value.
+    ``scanner`` is ``None`` but while a message holds something else than one whole value: most are read on their own.
     """
 
-    __slots__ = ("_limit_values", "_scanner")
+    __slots__ = ("_bounds", "scanner")
 
     def __init__(self, bounds: Bounds) -> None:
-        self._scanner = Scanner(bounds.message_bytes)
-        self._limit_values = bounds.message_values
+        self._bounds = bounds
+        self.scanner: Scanner | None = None
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no value is in hand, so that the next message can be read on its own."""
-        return self._scanner.pending_bytes == 0
+    def reads_alone(self, message: bytes, utf8_checked: bool) -> bool:
+        """Whether ``message`` may be one whole value, to be tried before it is cut."""
+        return self.scanner is None and (utf8_checked or message.isascii() or is_utf8(message))
 
     def values(self, message: bytes) -> Iterator[bytes]:
         """Yield the values that ``message`` completes.
@@ -31,12 +31,21 @@ class Framing:
         Raises:
             SessionClosed: no object begins where one should (4400), or one is too long or one too many (1009).
         """
+        scanner = self.scanner
+        if scanner is None:
+            self.scanner = scanner = Scanner(self._bounds.message_bytes)
         try:
-            for number, value in enumerate(self._scanner.feed(message)):
-                if number >= self._limit_values:
-                    raise SessionClosed(1009, f"a message holds at most {self._limit_values} values")
+            for number, value in enumerate(scanner.feed(message)):
+                if number >= self._bounds.message_values:
+                    raise SessionClosed(1009, f"a message holds at most {self._bounds.message_values} values")
                 yield value
         except ScanError as error:
             raise SessionClosed(4400, str(error)) from None
         except ScanOverflow as error:
             raise SessionClosed(1009, str(error)) from None
+        if scanner.pending_bytes == 0:
+            self.scanner = None
+
+    def release(self) -> None:
+        """Hold nothing of a value whose end will not come."""
+        self.scanner = None

@@ -49,7 +49,7 @@ class Session:
     over the life of the lambda. ``pending`` holds the calls that were sent and not answered, by number.
     """
 
-    __slots__ = ("_bounds", "_counters", "_framing", "_on_open", "_send", "is_open", "number", "pending")
+    __slots__ = ("_counters", "_framing", "_on_open", "_send", "is_open", "number", "pending")
 
     def __init__(
         self, send: Callable[[bytes], None], on_open: Callable[[], None], counters: SessionCounters, bounds: Bounds
@@ -57,8 +57,7 @@ class Session:
         self._send = send
         self._on_open = on_open
         self._counters = counters
-        self._bounds = bounds
-        self._framing: Framing | None = None
+        self._framing = Framing(bounds)
         self.is_open = False
         self.number = 0
         self.pending: dict[int, Answer] = {}
@@ -94,7 +93,7 @@ class Session:
         """Hold nothing any more: whoever sends holds this session, and nobody shall hold the other for ever."""
         self._send = _ignore
         self._on_open = _ignore
-        self._framing = None
+        self._framing.release()
 
     def receive(self, message: bytes, utf8_checked: bool) -> None:
         """Take one message, which may hold a value, several, or a part of one.
@@ -102,7 +101,7 @@ class Session:
         Raises:
             SessionClosed: the message cannot be read (4400), or a value is too long or one too many (1009).
         """
-        if self._framing is None and (utf8_checked or message.isascii() or is_utf8(message)):
+        if self._framing.reads_alone(message, utf8_checked):
             try:
                 envelope = _decode_envelope(message)
             except (msgspec.MsgspecError, RecursionError):
@@ -110,13 +109,8 @@ class Session:
             else:
                 self._settle(envelope)
                 return
-        framing = self._framing
-        if framing is None:
-            self._framing = framing = Framing(self._bounds)
-        for value in framing.values(message):
+        for value in self._framing.values(message):
             self._receive_value(value)
-        if framing.is_idle:
-            self._framing = None
 
     def _receive_value(self, value: bytes) -> None:
         envelope = _read_envelope(value) if value.isascii() or is_utf8(value) else None

@@ -59,13 +59,12 @@ class Asked(msgspec.Struct, gc=False):
 class CallerSession:
     """One conversation with a caller; ``send`` takes one whole message, ``on_request`` each request."""
 
-    __slots__ = ("_bounds", "_framing", "_on_request", "_send")
+    __slots__ = ("_framing", "_on_request", "_send")
 
     def __init__(self, send: Callable[[bytes], None], on_request: Callable[[Asked], None], bounds: Bounds) -> None:
         self._send = send
         self._on_request = on_request
-        self._bounds = bounds
-        self._framing: Framing | None = None
+        self._framing = Framing(bounds)
 
     def answer(self, request_id: bytes, result: bytes) -> None:
         """Answer a request; ``result`` is JSON text."""
@@ -80,7 +79,7 @@ class CallerSession:
         """Hold nothing any more: whoever sends holds this session, and nobody shall hold the other for ever."""
         self._send = _ignore
         self._on_request = _ignore
-        self._framing = None
+        self._framing.release()
 
     def receive(self, message: bytes, utf8_checked: bool) -> None:
         """Take one message, which may hold a request, several, or a part of one.
@@ -88,7 +87,7 @@ class CallerSession:
         Raises:
             SessionClosed: the message cannot be read (4400), or a value is too long or one too many (1009).
         """
-        if self._framing is None and (utf8_checked or message.isascii() or is_utf8(message)):
+        if self._framing.reads_alone(message, utf8_checked):
             try:
                 request = _decode_request(message)
             except (msgspec.MsgspecError, RecursionError):
@@ -96,13 +95,8 @@ class CallerSession:
             else:
                 self._on_request(_asked(request, None))
                 return
-        framing = self._framing
-        if framing is None:
-            self._framing = framing = Framing(self._bounds)
-        for value in framing.values(message):
+        for value in self._framing.values(message):
             self._on_request(_read(value))
-        if framing.is_idle:
-            self._framing = None
 
 
 def _read(value: bytes) -> Asked:

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import accumulate, count
+from operator import sub
 
 _OUTSIDE = re.compile(rb'["{}\[\]]')
-_INSIDE = re.compile(rb'["\\]')
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_INSIDE = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+# Group 1 is the quote at the end, which a string that goes on behind the block has not.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("|\Z)', re.DOTALL)
 _BLOCK_BYTES = 16 * 1024
 _LEAST_LEAP_BYTES = 256
 _SPACE = re.compile(rb"[ \t\r\n]*")
+_STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class ScanError(ValueError):
@@ -72,50 +77,58 @@ class Scanner:
         """Move on; return where the value in hand ends, or -1 where it does not yet."""
         if self._depth == 0 and not self._begin():
             return -1
-        while self._position < len(self._pending):
+        while True:
             if self._in_string or not self._leap():
-                end = self._step()
-                if end >= 0:
+                end, is_at_end = self._step()
+                if end >= 0 or is_at_end:
                     return end
-        return -1
 
     def _leap(self) -> bool:
         """Pass over a block in which the value cannot end, at the speed of C; ``False`` where there is none."""
-        block = bytes(self._pending[self._position : self._position + _BLOCK_BYTES])
-        bare = _STRING.sub(b"", block)
-        cut = bare.find(b'"')
-        size = len(block) if cut < 0 else len(block) - len(bare) + cut
-        brackets = bare[:cut] if cut >= 0 else bare
-        closing = brackets.count(b"}") + brackets.count(b"]")
-        if size < _LEAST_LEAP_BYTES or closing >= self._depth:
+        # An escape that the end of the block would cut in two is left for the next.
+        block = bytes(self._pending[self._position : self._position + _BLOCK_BYTES]).rstrip(b"\\")
+        bare, strings = _STRING.subn(rb"\1", block)
+        steps = bare.translate(_STEPS, _NOT_BRACKETS)
+        if len(block) < _LEAST_LEAP_BYTES or self._depth + _lowest(steps) <= 0:
             return False
-        self._depth += brackets.count(b"{") + brackets.count(b"[") - closing
-        self._position += size
+        self._depth += 2 * steps.count(2) - len(steps)
+        self._in_string = strings != bare.count(b'"')
+        self._position += len(block)
         return True
 
-    def _step(self) -> int:
-        """Look at the next block mark by mark; return where the value ends, or -1."""
+    def _step(self) -> tuple[int, bool]:
+        """Look at the next block mark by mark; return where the value ends, or -1, and whether nothing more is here."""
         pending, position = self._pending, self._position
         stop = position + _BLOCK_BYTES
-        while position < stop:
-            found = (_INSIDE if self._in_string else _OUTSIDE).search(pending, position)
+        is_at_end = False
+        while position < stop and not is_at_end:
+            if self._in_string:
+                position = self._leave_string(position)
+                is_at_end = self._in_string
+                continue
+            found = _OUTSIDE.search(pending, position)
             if found is None:
-                position = max(len(pending), position)
-                break
+                position, is_at_end = len(pending), True
+                continue
             position = found.end()
             mark = found.group()
-            if mark == b"\\":
-                position += 1
-            elif mark == b'"':
-                self._in_string = not self._in_string
-            elif mark in b"{[":
-                self._depth += 1
+            if mark == b'"':
+                self._in_string = True
             else:
-                self._depth -= 1
+                self._depth += 1 if mark in b"{[" else -1
                 if self._depth == 0:
-                    return position
+                    return position, False
         self._position = position
-        return -1
+        return -1, is_at_end
+
+    def _leave_string(self, position: int) -> int:
+        """Move to behind the string that is open at ``position``, or as near to its end as has come."""
+        found = _INSIDE.match(self._pending, position)
+        position = position if found is None else found.end()
+        if self._pending[position : position + 1] == b'"':
+            self._in_string = False
+            position += 1
+        return position
 
     def _begin(self) -> bool:
         pending = self._pending
@@ -127,3 +140,8 @@ class Scanner:
         if not pending.startswith(b"{"):
             raise ScanError("a message is one JSON object or several, and nothing else")
         return True
+
+
+def _lowest(steps: bytes) -> int:
+    """How far the depth falls below where it begins: each bracket moves it by its byte, 2 or 0, less one."""
+    return min(map(sub, accumulate(steps), count(1)), default=0)
