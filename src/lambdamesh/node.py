@@ -88,6 +88,7 @@ class Node:
         state.load_deleted(unix_ms / 1000)
         self._floor_ms = state.floor_ms()
         self._snowflakes = Snowflakes(_WORKER, self._floor_ms)
+        self._first_ms = self._snowflakes.last_ms
         host_name = settings.host_name or socket.gethostname()
         facts = Facts(host_name, state.machine_id(settings.machine_id), lambdamesh.__version__)
         self._directory = Alone(facts.machine, host_name, facts.version)
@@ -121,6 +122,7 @@ class Node:
         # Ids of this run lie above the floor, which may be ahead of the clock.
         core.registry.started_at, core.registry.started_ms = now, max(unix_ms, self._floor_ms)
         core.registry.claimed = self._skip
+        core.registry.last_minted_ms = self._floor_ms
         core.relay = Relay(core.registry, core.wheel, self._limits, core.counters, core.budget)
         core.relay.on_bug = core.wheel.on_bug = _log_bug
         core.mint = self._mint
@@ -203,15 +205,15 @@ class Node:
             return
         # Where ids run ahead of the clock they do so in small steps, or each restart would add a whole one.
         floor_ms = max(_unix_ms() + FLOOR_AHEAD_MS, last_ms + _FLOOR_STEP_MS)
-        self._floor_ms = floor_ms
         try:
             self._state.raise_floor(floor_ms)
+            self._floor_ms = floor_ms
         except StateError as error:
             log.error("floor_not_written", why=str(error), once_a_minute=True)
 
     def _lower_floor(self) -> None:
         """Nothing more is minted: let the next run begin where this one ends, and not a step ahead of the clock."""
-        if self._core.registry.last_minted_ms:
+        if self._snowflakes.last_ms > self._first_ms:
             with contextlib.suppress(StateError):
                 self._state.raise_floor(self._snowflakes.last_ms + 1)
 

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 _NODE_KEY_BYTES = 32
 _FLOOR_DIGITS = 16
+_FLOOR_FURTHEST_MS = 3 * FLOOR_AHEAD_MS
 _SYSTEM_STATE = Path("/var/lib/lambdamesh")
 
 
@@ -78,7 +79,10 @@ class State:
         path = self.path / "node-key"
         if not path.exists():
             _write(path, secrets.token_bytes(_NODE_KEY_BYTES))
-        key = path.read_bytes()
+        try:
+            key = path.read_bytes()
+        except OSError as error:
+            raise StateError(f"{path} cannot be read: {error.strerror}") from None
         if len(key) != _NODE_KEY_BYTES:
             raise StateError(f"{path} is not {_NODE_KEY_BYTES} bytes: restore it, or remove it to void all keys")
         return key
@@ -92,7 +96,7 @@ class State:
         if text.isdecimal() and len(text) < _FLOOR_DIGITS:
             return int(text)
         # A crash of the machine may leave it empty: what it held was at most this far ahead of when it was written.
-        return int(path.stat().st_mtime * 1000) + FLOOR_AHEAD_MS
+        return int(path.stat().st_mtime * 1000) + _FLOOR_FURTHEST_MS
 
     def raise_floor(self, floor_ms: int) -> None:
         """Write a new floor.

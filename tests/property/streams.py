@@ -20,6 +20,14 @@ cuts: st.SearchStrategy[list[int]] = st.lists(st.integers(0, 1 << 16), max_size=
 """Where to cut: in a few places, or behind every byte."""
 
 
+def _nested(levels: int) -> Any:
+    """Lists and objects in one another by turns."""
+    value: Any = 1
+    for level in range(levels):
+        value = [value, "]"] if level % 2 else {"}": value}
+    return value
+
+
 scalars: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
@@ -34,3 +42,39 @@ values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 """Whatever JSON can say."""
+
+
+_PIECES = [
+    '"',
+    "\\",
+    "\\\\",
+    '\\"',
+    "}",
+    "]",
+    "{",
+    "[",
+    "}]",
+    "x" * 200,
+    "x" * 17_000,
+    "é",
+    "\n",
+    "{}" * 300,
+    '"' * 300,
+]
+
+LONG_TEXT = 40_000
+long_texts: st.SearchStrategy[str] = st.builds(
+    lambda pieces, times: ("".join(pieces) * times)[:LONG_TEXT],
+    st.lists(st.sampled_from(_PIECES), max_size=6),
+    st.integers(1, 400),
+)
+"""Strings full of what looks like JSON, often longer than a reader looks at in one go."""
+long_objects: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
+    st.text(max_size=3),
+    long_texts
+    | st.lists(long_texts, max_size=4)
+    | st.lists(values, max_size=3)
+    | st.builds(_nested, st.integers(0, 400)),
+    max_size=4,
+)
+"""Objects of up to a few hundred KiB."""

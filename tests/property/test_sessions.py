@@ -12,7 +12,7 @@ from lambdamesh.protocol.json_rpc import Session
 from lambdamesh.protocol.json_rpc_caller import Asked, CallerSession
 from lambdamesh.protocol.scanner import ScanError, Scanner
 from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
-from tests.property.streams import cut, cuts, values
+from tests.property.streams import cut, cuts, long_objects, values
 from tests.unit.fakes import Told
 
 CALLS = 4
@@ -125,6 +125,23 @@ def test_requests_mean_the_same_however_they_are_cut(stream: bytes, at: list[int
 def test_a_scanner_finds_every_object(found: list[dict[str, Any]], space: bytes, at: list[int]) -> None:
     texts = [json.dumps(one, ensure_ascii=False).encode() for one in found]
     scanner = Scanner(LIMIT_BYTES)
+    stream = space + space.join(texts) + space
+    assert [value for piece in cut(stream, at) for value in scanner.feed(piece)] == texts
+    assert scanner.pending_bytes == 0
+
+
+@given(
+    st.lists(long_objects, max_size=3),
+    spaces,
+    st.lists(st.integers(0, 1 << 20), max_size=12),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_a_scanner_finds_long_objects_wherever_its_blocks_fall(
+    found: list[dict[str, Any]], space: bytes, at: list[int], is_ascii: bool
+) -> None:
+    texts = [json.dumps(one, ensure_ascii=is_ascii).encode() for one in found]
+    scanner = Scanner(1 << 23)
     stream = space + space.join(texts) + space
     assert [value for piece in cut(stream, at) for value in scanner.feed(piece)] == texts
     assert scanner.pending_bytes == 0

@@ -108,6 +108,24 @@ def test_a_floor_of_the_past_does_not_hold_back() -> None:
     assert LambdaId(1, Snowflakes(0, NOW_MS - 1).mint(NOW_MS)).unix_ms == NOW_MS
 
 
+@pytest.mark.parametrize("ahead_ms", [0, 1, 5_000, 15_000])
+def test_what_is_skipped_is_never_minted(ahead_ms: int) -> None:
+    snowflakes = Snowflakes(1)
+    snowflakes.mint(NOW_MS)
+    snowflakes.skip(NOW_MS + ahead_ms)
+    assert snowflakes.last_ms == NOW_MS + ahead_ms
+    for now_ms in (NOW_MS, NOW_MS + ahead_ms, NOW_MS + ahead_ms):
+        assert LambdaId(1, snowflakes.mint(now_ms)).unix_ms == NOW_MS + ahead_ms + 1
+
+
+@pytest.mark.parametrize("past_ms", [NOW_MS - 1, NOW_MS - 10**9, EPOCH_MS, EPOCH_MS - 1])
+def test_to_skip_the_past_changes_nothing(past_ms: int) -> None:
+    snowflakes = Snowflakes(1)
+    before = snowflakes.mint(NOW_MS)
+    snowflakes.skip(past_ms)
+    assert snowflakes.mint(NOW_MS) == before + 1
+
+
 def test_a_clock_that_42_bits_cannot_say_is_an_error() -> None:
     with pytest.raises(OverflowError):
         Snowflakes(0).mint(EPOCH_MS + (1 << 42))

@@ -106,6 +106,10 @@ def test_the_port_that_kubernetes_names_is_none_of_ours() -> None:
         ({"LAMBDAMESH_PING_INTERVAL_S": "-1"}, ["limits.ping_interval_s", "more than 0", "-1"]),
         ({"LAMBDAMESH_PING_INTERVAL_S": "0"}, ["limits.ping_interval_s", "more than 0"]),
         ({"LAMBDAMESH_PING_INTERVAL_S": "nan"}, ["limits.ping_interval_s", "more than 0"]),
+        ({"LAMBDAMESH_PING_INTERVAL_S": "inf"}, ["limits.ping_interval_s", "at most"]),
+        ({"LAMBDAMESH_PING_INTERVAL_S": "1e300"}, ["limits.ping_interval_s", "at most 1099511627776"]),
+        ({"LAMBDAMESH_BODY_BYTES": str(2**40 + 1)}, ["limits.body_bytes", "at most 1099511627776"]),
+        ({"LAMBDAMESH_CONNECTIONS": str(2**63)}, ["limits.connections", "at most 1099511627776"]),
         ({"LAMBDAMESH_CONNECTIONS": "-1"}, ["limits.connections", "at least 0"]),
         (
             {"LAMBDAMESH_LAMBDA_CALLS": "1.5"},
@@ -221,3 +225,8 @@ def test_rows_tell_every_value() -> None:
 )
 def test_values_are_written_as_toml(value: object, text: str) -> None:
     assert toml_text(value) == text
+
+
+def test_the_largest_limits_are_taken() -> None:
+    limits = from_env(LAMBDAMESH_BODY_BYTES=str(2**40), LAMBDAMESH_DRAIN_S=str(2**40)).settings.limits
+    assert (limits.body_bytes, limits.drain_s) == (2**40, 2**40)

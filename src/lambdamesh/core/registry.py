@@ -8,7 +8,7 @@ from typing import Protocol
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.ports import Directory, Provider, Seat
-from lambdamesh.core.reopening import Claim, refusal_of
+from lambdamesh.core.reopening import FUTURE_MS, Claim, refusal_of
 from lambdamesh.core.routing import Place, out_of_reach, place_of
 from lambdamesh.core.wheel import Slot, Wheel
 from lambdamesh.errors import BadRequest, Draining, LambdaGone, LambdaLost, LambdaNotFound, MeshError, Recovering
@@ -130,7 +130,8 @@ class Registry:
             return out_of_reach(lambda_id, self._directory)
         if self._tombstones.holds(claim.text):
             return LambdaGone("this lambda was deleted and cannot be re-opened: ask for a new id")
-        return refusal_of(claim, lambda_id, claim.text in self.live, max(now_ms, self.last_minted_ms))
+        horizon_ms = max(now_ms + FUTURE_MS, self.last_minted_ms)
+        return refusal_of(claim, lambda_id, claim.text in self.live, horizon_ms)
 
     def take(self, claim: Claim, seat: Seat, now: float, now_ms: int) -> MeshError | None:
         """Give the lambda of ``claim`` to ``seat``, whose provider has answered ``open``; return why not, or ``None``.

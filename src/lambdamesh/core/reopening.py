@@ -31,8 +31,11 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     headers: bytes = b"{}"
 
 
-def refusal_of(claim: Claim, lambda_id: LambdaId, is_live: bool, now_ms: int) -> MeshError | None:
-    """Say why ``claim`` may not re-open an id whose home this is and that was not deleted; ``None`` if it may."""
+def refusal_of(claim: Claim, lambda_id: LambdaId, is_live: bool, horizon_ms: int) -> MeshError | None:
+    """Say why ``claim`` may not re-open an id whose home this is and that was not deleted; ``None`` if it may.
+
+    ``horizon_ms`` is the Unix time behind which nothing can have been minted.
+    """
     if claim.key is Key.RIGHT:
         return None
     if claim.key is Key.WRONG:
@@ -41,6 +44,6 @@ def refusal_of(claim: Claim, lambda_id: LambdaId, is_live: bool, now_ms: int) ->
         return Forbidden("this lambda is re-opened with its key only: send it as Lambda-Resume-Key")
     if is_live:
         return Forbidden("this lambda is held by another socket: re-open it with its key (Lambda-Resume-Key)")
-    if lambda_id.unix_ms > now_ms + FUTURE_MS:
+    if lambda_id.unix_ms > horizon_ms:
         return Forbidden("this id is of the future: no node has minted it")
     return None

@@ -39,9 +39,6 @@ class WireOwner(Protocol):
     def write_raw(self, frame: bytes) -> None:
         """picows sends a frame of its own: a close."""
 
-    def picows_closed(self) -> None:
-        """picows wants the connection closed."""
-
 
 class _NoTcpOptions:
     """A socket for picows to set TCP options on that a Unix socket would refuse."""
@@ -94,12 +91,10 @@ class Wire:
         return self._transport.is_closing()
 
     def close(self) -> None:
-        """Tell the owner that picows is done."""
-        self._owner.picows_closed()
+        """picows is done with a connection whose close it has sent; the rest is the owner's."""
 
     def abort(self) -> None:
-        """Tell the owner that picows is done."""
-        self._owner.picows_closed()
+        """picows is done with a connection whose close it has sent; the rest is the owner's."""
 
 
 class _Metered(WSProtocol):  # type: ignore[misc] # it is untyped

@@ -82,17 +82,19 @@ class Question(Request):
 class CallerSocket(Socket):
     """A socket that asks. ``questions`` holds those without an answer by the id that the caller gave them."""
 
-    __slots__ = ("handshake", "questions", "session")
+    __slots__ = ("_answers_bytes", "handshake", "questions", "session")
 
     def __init__(self, door: Door, handshake: Request) -> None:
         super().__init__(door, handshake.peer)
         self.handshake = handshake
         self.questions: dict[bytes, Question] = {}
+        self._answers_bytes = 0
         self.session = CallerSession(self.send, self._ask, door.bounds)
 
     def message(self, message: bytes, utf8_checked: bool) -> None:
         """Read requests; a caller that does not take its answers is not read until it does."""
         self.session.receive(message, utf8_checked)
+        self.account_unfinished(self.session.framing)
 
     def pause_writing(self) -> None:
         """Read no more questions while their answers pile up (asyncio)."""
@@ -102,20 +104,29 @@ class CallerSocket(Socket):
     def resume_writing(self) -> None:
         """Read on (asyncio)."""
         super().resume_writing()
+        self._release_answers()
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
     def send(self, message: bytes) -> None:
-        """Send an answer; a caller that lets more pile up than one of the largest is cut."""
+        """Send an answer; what piles up counts against what all large buffers may hold together."""
         super().send(message)
-        limits = self.door.limits
-        if self.congested and self.waiting_bytes > limits.queue_bytes + limits.body_bytes:
-            self.door.counters.sockets_cut_stuck += 1
-            self.abort("timeout")
+        if not self.congested:
+            return
+        missing_bytes = self.waiting_bytes - self._answers_bytes
+        if missing_bytes <= 0 or self.door.budget.reserve(missing_bytes):
+            self._answers_bytes += max(missing_bytes, 0)
+            return
+        self.door.counters.overloaded_buffers += 1
+        self.abort("error")
+
+    def _release_answers(self) -> None:
+        self.door.budget.release(self._answers_bytes)
+        self._answers_bytes = 0
 
     def _ask(self, asked: Asked) -> None:
         verb, _, target = asked.method.rpartition(" ")
-        question = Question(self, asked, verb.encode() or b"POST", target.encode())
+        question = Question(self, asked, verb.encode(errors="replace") or b"POST", target.encode(errors="replace"))
         question.ray = self.door.rays.mint()
         question.peer = self.peer
         question.refusal = self._refusal(asked)
@@ -148,3 +159,4 @@ class CallerSocket(Socket):
         for question in questions.values():
             question.cancel()
         self.session.release()
+        self._release_answers()

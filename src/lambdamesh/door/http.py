@@ -11,6 +11,7 @@ import structlog
 from lambdamesh.core.relay import Flight
 from lambdamesh.core.wheel import Slot
 from lambdamesh.door.door import Door
+from lambdamesh.door.listening import has_gone
 from lambdamesh.door.reading import Phase, RequestReader
 from lambdamesh.door.request import Adopting, Fields, Request
 from lambdamesh.door.responses import JSON_TYPE, error_body
@@ -21,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PACE_CHECK_S = 1.0
+_PRESENCE_CHECK_S = 1.0
 _BETWEEN = Phase.BETWEEN
 
 
@@ -47,11 +49,9 @@ class HttpConnection(asyncio.Protocol):
         self._watched_since = 0.0
         self._watched_stage = 0
         self._paused_since = 0.0
-        self._paused_bytes = 0
+        self._taken_bytes = self._streamed_bytes = 0
         self._continue_owed = self._lingering = self._pumping = self._reading_paused = False
-        self._spoken = self._streaming = self._write_paused = False
-
-    # -- the transport ------------------------------------------------------------------------------------------
+        self._has_left = self._spoken = self._streaming = self._write_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (asyncio)."""
@@ -74,6 +74,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _disown(self) -> None:
         """Leave the door's care: the connection has ended, or speaks WebSocket from now on."""
+        self._has_left = True
         self._door.connections.pop(self, None)
         if self._slot is not None:
             self._slot.pop(self, None)
@@ -90,9 +91,7 @@ class HttpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The other side reads slower than it asks: answer nothing more until it has caught up (asyncio)."""
         self._write_paused = True
-        self._paused_since = self._door.clock.now
-        self._paused_bytes = self._transport.get_write_buffer_size()
-        self._arm(self._paused_since + self._door.limits.write_deadline_s)
+        self._watch_writing()
 
     def resume_writing(self) -> None:
         """It has caught up (asyncio)."""
@@ -142,6 +141,7 @@ class HttpConnection(asyncio.Protocol):
         if not self._reading_paused:
             self._reading_paused = True
             self._transport.pause_reading()
+            self._arm(self._door.clock.now + _PRESENCE_CHECK_S)
 
     def _pump(self) -> None:
         if self._pumping:
@@ -152,7 +152,7 @@ class HttpConnection(asyncio.Protocol):
             self._queued_bytes -= len(request.body)
             self._begin(request)
         self._pumping = False
-        if self._queue or self._current or self._lingering or self._transport.is_closing():
+        if self._queue or self._current or self._lingering or self._has_left or self._transport.is_closing():
             return
         if self._continue_owed:
             self._continue_owed = False
@@ -160,9 +160,10 @@ class HttpConnection(asyncio.Protocol):
         if self._reading_paused:
             self._reading_paused = False
             self._transport.resume_reading()
-            if self._reader.phase is not _BETWEEN:
-                self._watched_stage = 0
-                self._watch_arrival(self._reader)
+        if self._reader.phase is not _BETWEEN:
+            # What was not asked for until now is late from now on.
+            self._watched_stage = 0
+            self._watch_arrival(self._reader)
 
     def _begin(self, request: Request) -> None:
         self._spoken = True
@@ -251,6 +252,7 @@ class HttpConnection(asyncio.Protocol):
     def send(self, piece: bytes) -> None:
         """Add to a stream; a reader whose queue is over its bound is cut."""
         if not (self._lingering or self._transport.is_closing()):
+            self._streamed_bytes += len(piece)
             self._write(piece)
             if self._write_paused and self._transport.get_write_buffer_size() > self._door.limits.queue_bytes:
                 self._cut_stuck()
@@ -278,8 +280,6 @@ class HttpConnection(asyncio.Protocol):
         parts.append(b"\r\n")
         self._write(b"".join(parts))
 
-    # -- the end ------------------------------------------------------------------------------------------------
-
     def drain(self) -> None:
         """Close as soon as nothing is in hand."""
         if self._streaming and self._current is not None:
@@ -289,6 +289,12 @@ class HttpConnection(asyncio.Protocol):
         elif self._current is not None:
             self._current.keep_alive = False
         elif not self._queue and self._reader.phase is Phase.BETWEEN:
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        if self._transport.get_write_buffer_size():
+            self._close_gently()
+        else:
             self._transport.close()
 
     def _close_gently(self) -> None:
@@ -301,10 +307,10 @@ class HttpConnection(asyncio.Protocol):
         if self._reading_paused:
             self._reading_paused = False
             self._transport.resume_reading()
-        self._paused_since = self._door.clock.now
-        self._paused_bytes = self._transport.get_write_buffer_size()
+        self._watch_writing()
         self._transport.write_eof()
-        self._arm(self._paused_since + self._door.limits.close_timeout_s)
+        self._idle_since = self._door.clock.now
+        self._arm(self._idle_since + self._door.limits.close_timeout_s)
 
     def _cut_stuck(self) -> None:
         self._door.counters.sockets_cut_stuck += 1
@@ -338,8 +344,7 @@ class HttpConnection(asyncio.Protocol):
         elif self._write_paused or self._lingering:
             self._check_writing(now)
         elif self._reading_paused or self._continue_owed:
-            self._watched_since = now
-            self._arm(now + limits.idle_timeout_s)
+            self._check_presence(now)
         elif phase is Phase.HEAD and now - self._watched_since >= limits.head_timeout_s:
             self._reader.refuse(RequestTimeout("the head of the request did not arrive in time"))
         elif phase is Phase.BODY:
@@ -351,7 +356,7 @@ class HttpConnection(asyncio.Protocol):
         else:
             idle_s = limits.idle_timeout_s if self._spoken else limits.silent_timeout_s
             if now - self._idle_since >= idle_s:
-                self._transport.close()
+                self._close_idle()
             else:
                 self._arm(self._idle_since + idle_s)
 
@@ -367,20 +372,29 @@ class HttpConnection(asyncio.Protocol):
     def _check_linger(self, now: float) -> None:
         """Everything is sent: the other side has a while to close, from when it was."""
         close_timeout_s = self._door.limits.close_timeout_s
-        if self._paused_bytes:
-            self._paused_bytes = 0
-            self._idle_since = now
         if now - self._idle_since >= close_timeout_s:
             self._transport.abort()
         else:
             self._arm(self._idle_since + close_timeout_s)
 
+    def _check_presence(self, now: float) -> None:
+        """Nothing is read, so nobody would say that the other side has gone: look."""
+        if self._reading_paused and has_gone(self._transport.get_extra_info("socket").fileno()):
+            self._transport.abort()
+        else:
+            self._arm(now + _PRESENCE_CHECK_S)
+
+    def _watch_writing(self) -> None:
+        self._paused_since = self._door.clock.now
+        self._taken_bytes = self._streamed_bytes - self._transport.get_write_buffer_size()
+        self._arm(self._paused_since + self._door.limits.write_deadline_s)
+
     def _check_writing(self, now: float) -> None:
-        waiting_bytes = self._transport.get_write_buffer_size()
-        if waiting_bytes < self._paused_bytes:
-            self._paused_since = now
+        taken_bytes = self._streamed_bytes - self._transport.get_write_buffer_size()
+        if taken_bytes > self._taken_bytes:
+            self._paused_since = self._idle_since = now
+            self._taken_bytes = taken_bytes
         elif now - self._paused_since >= self._door.limits.write_deadline_s:
             self._cut_stuck()
             return
-        self._paused_bytes = waiting_bytes
-        self._arm(self._paused_since + self._door.limits.write_deadline_s)
+        self._arm(min(self._paused_since + self._door.limits.write_deadline_s, now + _PACE_CHECK_S))

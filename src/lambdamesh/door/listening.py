@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 import socket
 import stat
 import sys
@@ -24,6 +25,7 @@ from lambdamesh.core.wheel import Wheel
 log = structlog.get_logger(__name__)
 
 BACKLOG = 1024
+_GONE = getattr(select, "POLLRDHUP", 0)
 _INT_MAX = 2**31 - 1
 _ACCEPTS_PER_WAKE = 64
 _RETRY_S = 0.25
@@ -145,6 +147,13 @@ class Listener:
             log.exception("accept_failed", once_a_minute=True)
             self._population.left()
             accepted.close()
+
+
+def has_gone(fileno: int) -> bool:
+    """Whether the other side of a connected socket has closed it, even behind bytes that nobody has read."""
+    poll = select.poll()
+    poll.register(fileno, _GONE)
+    return bool(poll.poll(0))
 
 
 def listen_tcp(host: str, port: int, user_timeout_s: float) -> socket.socket:

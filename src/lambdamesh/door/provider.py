@@ -49,6 +49,7 @@ class ProviderSocket(Socket):
     def message(self, message: bytes, utf8_checked: bool) -> None:
         """Read answers."""
         self.provider.receive(message, utf8_checked)
+        self.account_unfinished(self.provider.framing)
 
     def _take(self) -> None:
         """``open`` is answered: the lambda is this socket's from now on."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 
 import msgspec
 
 from lambdamesh.door.request import Request
 
+_USER = re.compile(rb"//[^/@]*@")
 SHOWN_BYTES = 2048
 SHOWN_LINES = 32
 
@@ -62,9 +64,9 @@ def registration_headers(request: Request, codec: bytes | None) -> bytes:
 
 
 def shown_value(name: bytes, value: bytes) -> str:
-    """Write a value for a reader: of a ``Referer`` without the query, which may hold a key."""
+    """Write a value for a reader: of a ``Referer`` without what may hold a secret, name and password and query."""
     if name == b"referer":
-        value = value.partition(b"?")[0]
+        value = _USER.sub(b"//", value.partition(b"?")[0])
     return value.strip().decode("utf-8", "replace")
 
 

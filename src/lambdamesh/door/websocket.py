@@ -13,6 +13,7 @@ from lambdamesh.door import frames
 from lambdamesh.door.adoption import Fields, Remains, adopt, feed, websocket_key
 from lambdamesh.door.bodies import LARGE_BYTES
 from lambdamesh.door.door import Door
+from lambdamesh.protocol.framing import Framing
 from lambdamesh.protocol.json_text import is_utf8
 from lambdamesh.protocol.session import SessionClosed
 
@@ -46,6 +47,7 @@ class Socket(WSListener):
         "_fragments_bytes",
         "_fragments_text",
         "_heard",
+        "_heard_bytes",
         "_missed",
         "_ping_at",
         "_protocol",
@@ -68,14 +70,11 @@ class Socket(WSListener):
         self._buffer: list[bytes] = []
         self._fragments: list[bytes] | None = None
         self._fragments_bytes = 0
-        self._fragments_text = False
-        self._ended = False
+        self._fragments_text = self._ended = False
         self._heard = True
-        self._missed = 0
-        self._check_at = self._close_at = self._ping_at = 0.0
+        self._check_at = self._close_at = self._ping_at = self._stalled_since = 0.0
         self._written_bytes = self._drained_bytes = self._reserved_bytes = 0
-        self._unframed_bytes = 0
-        self._stalled_since = 0.0
+        self._unframed_bytes = self._heard_bytes = self._missed = 0
         self._slot: Slot | None = None
 
     def opened(self) -> None:
@@ -188,8 +187,14 @@ class Socket(WSListener):
             log.exception("internal_error", once_a_minute=True)
             self.close(1011, "internal error")
 
+    def account_unfinished(self, framing: Framing) -> None:
+        """Have a value count whose end has not come."""
+        if framing.scanner is not None:
+            self._account(framing.scanner.pending_bytes)
+
     def received(self, size_bytes: int) -> None:
         """picows is about to look at more bytes (``WireOwner``): those of an unfinished frame count."""
+        self._heard_bytes += size_bytes
         self._unframed_bytes += size_bytes
         if self._unframed_bytes > LARGE_BYTES:
             self._account(self._unframed_bytes)
@@ -197,7 +202,7 @@ class Socket(WSListener):
     def _account(self, size_bytes: int) -> bool:
         """Have a large buffer count against what all may hold, for the rest of the connection: picows keeps its own."""
         missing = size_bytes - self._reserved_bytes
-        if size_bytes <= LARGE_BYTES or missing <= 0:
+        if size_bytes <= LARGE_BYTES or missing <= 0 or self._ended:
             return True
         if not self.door.budget.reserve(missing):
             self.door.counters.overloaded_buffers += 1
@@ -280,9 +285,6 @@ class Socket(WSListener):
         self._end("error", False)
         self._write(frame)
         self._linger()
-
-    def picows_closed(self) -> None:
-        """picows is done with a connection whose close it has sent; the rest is ours (``WireOwner``)."""
 
     def pause_writing(self) -> None:
         """More bytes wait than may (picows, for asyncio)."""
@@ -383,14 +385,16 @@ class Socket(WSListener):
         return now - self._stalled_since < self.door.limits.write_deadline_s
 
     def _ping(self, now: float) -> bool:
-        if self._heard or self.waiting_bytes:
-            # Bytes that it has not taken stand between it and the ping; how long they may is another limit.
+        limits = self.door.limits
+        # Bytes that it has not taken stand between it and the ping, and a pong cannot come inside of a frame.
+        if self._heard or self.waiting_bytes or self._heard_bytes >= limits.body_rate_bytes * limits.ping_interval_s:
             self._missed = 0
         else:
             self._missed += 1
-            if self._missed >= self.door.limits.ping_misses:
+            if self._missed >= limits.ping_misses:
                 return False
         self._heard = False
-        self._ping_at = now + self.door.limits.ping_interval_s
+        self._heard_bytes = 0
+        self._ping_at = now + limits.ping_interval_s
         self._send_frame(frames.PING)
         return True

@@ -30,6 +30,15 @@ class _Envelope(msgspec.Struct, gc=False):
     method: msgspec.Raw = _ABSENT
 
 
+class _WrittenEnvelope(msgspec.Struct, gc=False):
+    """As some write it whose language knows one kind of number: ``1.0`` for 1."""
+
+    id: float
+    result: msgspec.Raw = msgspec.Raw(NULL)
+    error: msgspec.Raw = _ABSENT
+    method: msgspec.Raw = _ABSENT
+
+
 class _ErrorObject(msgspec.Struct, gc=False):
     code: msgspec.Raw = _ABSENT
     message: msgspec.Raw = _ABSENT
@@ -37,6 +46,7 @@ class _ErrorObject(msgspec.Struct, gc=False):
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_written_envelope = msgspec.json.Decoder(_WrittenEnvelope).decode
 _decode_error_object = msgspec.json.Decoder(_ErrorObject).decode
 _RPC_CODE = re.compile(rb"-?[0-9]{1,18}\Z")
 _RPC_CODES: dict[int, type[LambdaError]] = {-32601: MethodNotFound, -32602: InvalidParams}
@@ -49,7 +59,7 @@ class Session:
     over the life of the lambda. ``pending`` holds the calls that were sent and not answered, by number.
     """
 
-    __slots__ = ("_counters", "_framing", "_on_open", "_send", "is_open", "number", "pending")
+    __slots__ = ("_counters", "_on_open", "_send", "framing", "is_open", "number", "pending")
 
     def __init__(
         self, send: Callable[[bytes], None], on_open: Callable[[], None], counters: SessionCounters, bounds: Bounds
@@ -57,7 +67,7 @@ class Session:
         self._send = send
         self._on_open = on_open
         self._counters = counters
-        self._framing = Framing(bounds)
+        self.framing = Framing(bounds)
         self.is_open = False
         self.number = 0
         self.pending: dict[int, Answer] = {}
@@ -93,7 +103,7 @@ class Session:
         """Hold nothing any more: whoever sends holds this session, and nobody shall hold the other for ever."""
         self._send = _ignore
         self._on_open = _ignore
-        self._framing.release()
+        self.framing.release()
 
     def receive(self, message: bytes, utf8_checked: bool) -> None:
         """Take one message, which may hold a value, several, or a part of one.
@@ -101,7 +111,7 @@ class Session:
         Raises:
             SessionClosed: the message cannot be read (4400), or a value is too long or one too many (1009).
         """
-        if self._framing.reads_alone(message, utf8_checked):
+        if self.framing.reads_alone(message, utf8_checked):
             try:
                 envelope = _decode_envelope(message)
             except (msgspec.MsgspecError, RecursionError):
@@ -109,7 +119,7 @@ class Session:
             else:
                 self._settle(envelope)
                 return
-        for value in self._framing.values(message):
+        for value in self.framing.values(message):
             self._receive_value(value)
 
     def _receive_value(self, value: bytes) -> None:
@@ -120,10 +130,11 @@ class Session:
             self._settle(envelope)
 
     def _settle(self, envelope: _Envelope) -> None:
-        if not self.is_open and envelope.id == 0 and envelope.method is _ABSENT:
+        is_answer = envelope.method is _ABSENT or bytes(envelope.method) == NULL
+        if not self.is_open and envelope.id == 0 and is_answer:
             self._opened(envelope)
             return
-        answer = self.pending.pop(envelope.id, None) if envelope.method is _ABSENT else None
+        answer = self.pending.pop(envelope.id, None) if is_answer else None
         if answer is None:
             self._counters.unknown_answers += 1
             return
@@ -168,9 +179,12 @@ def _read_envelope(value: bytes) -> _Envelope | None:
     except msgspec.MsgspecError:
         aside = SurrogatesAside(value)
     try:
-        envelope = _decode_envelope(aside.plain)
+        written = _decode_written_envelope(aside.plain)
     except (msgspec.MsgspecError, RecursionError):
         return None
+    if not written.id.is_integer():
+        return None
+    envelope = _Envelope(int(written.id), written.result, written.error, written.method)
     envelope.result = msgspec.Raw(aside.restore(bytes(envelope.result)))
     if envelope.error is not _ABSENT:
         envelope.error = msgspec.Raw(aside.restore(bytes(envelope.error)))

@@ -26,7 +26,8 @@ from lambdamesh.protocol.session import Bounds, SessionClosed
 
 CODE = "json-rpc"
 
-_ID = re.compile(rb'"id"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*)', re.DOTALL)
+_ID = re.compile(rb'"id"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9][0-9.eE+-]*)', re.DOTALL)
+_ID_BYTES = 16 * 1024
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -59,12 +60,12 @@ class Asked(msgspec.Struct, gc=False):
 class CallerSession:
     """One conversation with a caller; ``send`` takes one whole message, ``on_request`` each request."""
 
-    __slots__ = ("_framing", "_on_request", "_send")
+    __slots__ = ("_on_request", "_send", "framing")
 
     def __init__(self, send: Callable[[bytes], None], on_request: Callable[[Asked], None], bounds: Bounds) -> None:
         self._send = send
         self._on_request = on_request
-        self._framing = Framing(bounds)
+        self.framing = Framing(bounds)
 
     def answer(self, request_id: bytes, result: bytes) -> None:
         """Answer a request; ``result`` is JSON text."""
@@ -79,7 +80,7 @@ class CallerSession:
         """Hold nothing any more: whoever sends holds this session, and nobody shall hold the other for ever."""
         self._send = _ignore
         self._on_request = _ignore
-        self._framing.release()
+        self.framing.release()
 
     def receive(self, message: bytes, utf8_checked: bool) -> None:
         """Take one message, which may hold a request, several, or a part of one.
@@ -87,7 +88,7 @@ class CallerSession:
         Raises:
             SessionClosed: the message cannot be read (4400), or a value is too long or one too many (1009).
         """
-        if self._framing.reads_alone(message, utf8_checked):
+        if self.framing.reads_alone(message, utf8_checked):
             try:
                 request = _decode_request(message)
             except (msgspec.MsgspecError, RecursionError):
@@ -95,7 +96,7 @@ class CallerSession:
             else:
                 self._on_request(_asked(request, None))
                 return
-        for value in self._framing.values(message):
+        for value in self.framing.values(message):
             self._on_request(_read(value))
 
 
@@ -118,8 +119,8 @@ def _asked(request: _Request, aside: SurrogatesAside | None) -> Asked:
     if aside is not None:
         request_id, body = aside.restore(request_id), aside.restore(body)
     fault = None
-    if request_id != NULL and request_id[0] not in b'"-0123456789':
-        request_id, fault = NULL, "an id is a number or a string"
+    if request_id != NULL and (request_id[0] not in b'"-0123456789' or len(request_id) > _ID_BYTES):
+        request_id, fault = NULL, f"an id is a number or a string of at most {_ID_BYTES} bytes"
     elif len(request.params) > 1:
         fault = "params is an array of one: the body"
     elif len(body) > SHALLOW_BYTES and not is_shallow(body):
@@ -148,10 +149,14 @@ def _unreadable(value: bytes) -> Asked:
 
 def _as_written(value: bytes, request_id: object) -> bytes:
     """Find the text of an id that a lenient reader has read; ``null`` where it is no JSON."""
+    found = NULL
     for match in _ID.finditer(value):
-        if is_json(match.group(1)) and lenient(match.group(1)) == request_id:
-            return match.group(1)
-    return NULL
+        text = match.group(1)
+        if len(text) <= _ID_BYTES and is_json(text):
+            read = lenient(text)
+            if read == request_id and type(read) is type(request_id):
+                found = text
+    return found
 
 
 def _ignore(*_: object) -> None:

@@ -12,8 +12,8 @@ from operator import sub
 
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _INSIDE = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
-# Group 1 is the quote at the end, which a string that goes on behind the block has not.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("|\Z)', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_WHOLE_STRINGS = re.compile(rb'[^"]*+(?:%b[^"]*+)*+' % _STRING.pattern, re.DOTALL)
 _BLOCK_BYTES = 16 * 1024
 _LEAST_LEAP_BYTES = 256
 _SPACE = re.compile(rb"[ \t\r\n]*")
@@ -78,28 +78,31 @@ class Scanner:
         if self._depth == 0 and not self._begin():
             return -1
         while True:
-            if self._in_string or not self._leap():
-                end, is_at_end = self._step()
+            # No more is looked at in one go than has been before, or each short value would cost a block.
+            size = min(max(self._position, _LEAST_LEAP_BYTES), _BLOCK_BYTES)
+            if self._in_string or self._depth == 0 or not self._leap(size):
+                end, is_at_end = self._step(size)
                 if end >= 0 or is_at_end:
                     return end
 
-    def _leap(self) -> bool:
+    def _leap(self, size: int) -> bool:
         """Pass over a block in which the value cannot end, at the speed of C; ``False`` where there is none."""
         # An escape that the end of the block would cut in two is left for the next.
-        block = bytes(self._pending[self._position : self._position + _BLOCK_BYTES]).rstrip(b"\\")
-        bare, strings = _STRING.subn(rb"\1", block)
+        block = bytes(self._pending[self._position : self._position + size]).rstrip(b"\\")
+        whole = _WHOLE_STRINGS.match(block)
+        bare = block if whole is None else _STRING.sub(b"", block[: whole.end()])
         steps = bare.translate(_STEPS, _NOT_BRACKETS)
-        if len(block) < _LEAST_LEAP_BYTES or self._depth + _lowest(steps) <= 0:
+        if len(block) < _LEAST_LEAP_BYTES // 2 or self._depth + _lowest(steps) <= 0:
             return False
         self._depth += 2 * steps.count(2) - len(steps)
-        self._in_string = strings != bare.count(b'"')
+        self._in_string = whole is not None and whole.end() < len(block)
         self._position += len(block)
         return True
 
-    def _step(self) -> tuple[int, bool]:
+    def _step(self, size: int) -> tuple[int, bool]:
         """Look at the next block mark by mark; return where the value ends, or -1, and whether nothing more is here."""
         pending, position = self._pending, self._position
-        stop = position + _BLOCK_BYTES
+        stop = position + size
         is_at_end = False
         while position < stop and not is_at_end:
             if self._in_string:

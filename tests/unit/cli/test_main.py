@@ -88,6 +88,34 @@ def test_bad_configuration_exits_78(capsys: pytest.CaptureFixture[str], monkeypa
     assert "LAMBDAMESH_NO_SUCH" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["LAMBDAMESH_BODY_BYTES", "LAMBDAMESH_WRITE_DEADLINE_S", "LAMBDAMESH_DRAIN_S"])
+def test_a_limit_out_of_this_world_exits_78(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, str(2**40 + 1))
+    assert main(["serve"]) == 78
+    assert name in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a\r\nX: b", "a\n"])
+@pytest.mark.parametrize("argv", [["ls"], ["call", "rhowRuuCUoE5vlcA", "test"], ["events"], ["peers"]])
+def test_a_token_that_is_no_header_is_a_usage_error(
+    argv: list[str],
+    token: str,
+    fake_node: FakeNode,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LAMBDAMESH_URL", fake_node.url)
+    monkeypatch.setenv("LAMBDAMESH_TOKEN", token)
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "LAMBDAMESH_TOKEN" in captured.err
+    assert "Traceback" not in captured.err
+    assert not fake_node.asked
+
+
 def test_url_and_token_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, fake_node: FakeNode) -> None:
     monkeypatch.setenv("LAMBDAMESH_URL", fake_node.url)
     monkeypatch.setenv("LAMBDAMESH_TOKEN", "hush")

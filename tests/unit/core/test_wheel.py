@@ -119,3 +119,30 @@ def test_a_wheel_that_was_empty_for_long_still_turns() -> None:
     assert not bell.rang
     wheel.sweep(10_001.1)
     assert bell.rang == [10_001.1]
+
+
+class Breaking(Bell):
+    """Breaks when it rings."""
+
+    def expire(self, now: float) -> None:
+        super().expire(now)
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("broken_at", [0, 1, 2])
+def test_one_that_breaks_does_not_stop_the_others(broken_at: int) -> None:
+    wheel = Wheel(TICK_S, 0.0)
+    bugs: list[float] = []
+    wheel.on_bug = lambda: bugs.append(1.0)
+    bells = [Breaking() if number == broken_at else Bell() for number in range(3)]
+    later = Bell()
+    for bell in bells:
+        wheel.add(bell, 1.0)
+    wheel.add(later, 2.0)
+    wheel.sweep(3.0)
+    assert [bell.rang for bell in (*bells, later)] == [[3.0]] * 4
+    assert bugs == [1.0]
+    again = Bell()
+    wheel.add(again, 4.0)
+    wheel.sweep(5.0)
+    assert again.rang == [5.0]

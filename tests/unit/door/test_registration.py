@@ -71,6 +71,11 @@ def test_names_are_canonical_and_values_are_kept_in_order() -> None:
         b"Client-Secret",
         b"Lambda-Resume-Key",
         b"X-Ticket",
+        b"Key",
+        b"Token",
+        b"Ticket",
+        b"Secret",
+        b"Set-Cookie",
     ],
 )
 def test_credentials_are_never_kept(name: bytes) -> None:
@@ -88,6 +93,20 @@ def test_of_the_subprotocols_only_the_codec_is_shown(codec: bytes | None, expect
     headers = shown((b"Sec-WebSocket-Protocol", b"json-rpc, key.s3cret, chat"), codec=codec)
     assert headers.get("Sec-Websocket-Protocol") == expected
     assert "s3cret" not in json.dumps(headers)
+
+
+@pytest.mark.parametrize("name", [b"Referer", b"referer", b"REFERER"])
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (b"http://a.test/page?key=s3cret", "http://a.test/page"),
+        (b"http://a.test/?ticket=s3cret?token=s3cret", "http://a.test/"),
+        (b"?s3cret", ""),
+        (b"http://a.test/page", "http://a.test/page"),
+    ],
+)
+def test_a_referer_has_no_query(name: bytes, value: bytes, kept: str) -> None:
+    assert own((name, value)) == {"Referer": [kept]}
 
 
 def test_32_lines_at_most() -> None:

@@ -34,6 +34,12 @@ def test_a_query_that_cannot_be_read(query: bytes) -> None:
         parse_target(b"/a?" + query)
 
 
+@pytest.mark.parametrize("target", [b"", b"*", b"ping", b"junk/ping", b"http://localhost/ping", b"?a=b", b" /ping"])
+def test_a_target_is_a_path(target: bytes) -> None:
+    with pytest.raises(BadRequest, match="path"):
+        parse_target(target)
+
+
 @pytest.mark.parametrize(
     ("segment", "name"),
     [

@@ -68,6 +68,9 @@ def test_without_an_id_it_is_a_notification(message: bytes) -> None:
         (b'{"id":1e2,"method":"/ping","params":[NaN]}', b"1e2"),
         ('{"id":"é","method":"/ping","params":[NaN]}'.encode(), '"é"'.encode()),
         (b'{"id":1,"method":"/\\ud800","params":[1]}', b"1"),
+        (b'{"id":%b,"method":5}' % (b"9" * 5000), b"9" * 5000),
+        (b'{"id":-%b,"method":"/ping","params":[NaN]}' % (b"1" * 5000), b"-" + b"1" * 5000),
+        (b'{"id":%b.5,"method":"/ping","params":[NaN]}' % (b"1" * 300), b"1" * 300 + b".5"),
     ],
     ids=lambda value: repr(value)[:60],
 )

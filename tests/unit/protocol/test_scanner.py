@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from lambdamesh.protocol.scanner import ScanError, Scanner, ScanOverflow
@@ -74,3 +76,91 @@ def test_the_limit_is_of_one_value_not_of_a_message() -> None:
 def test_white_space_between_values_is_not_held() -> None:
     scanner = Scanner(10)
     assert scan(scanner, b" " * 1000, b"{}") == [b"{}"]
+
+
+# -- values longer than what is looked at in one go --------------------------------------------------------------
+
+BLOCK_BYTES = 16 * 1024
+
+
+def stuffed(member: bytes, size_bytes: int) -> bytes:
+    """An object of about that size made of one member again and again."""
+    return b'{"a":[' + b",".join([member] * (size_bytes // (len(member) + 1) + 1)) + b"]}"
+
+
+MEMBERS = [
+    b'"}]{["',
+    b'"\\""',
+    b'"\\\\"',
+    b'"\\\\\\""',
+    b'{"b":"}"}',
+    b"[[[]]]",
+    b'"' + b"\\\\" * 300 + b'"',
+    b'"' + b"}" * 300 + b'"',
+    b'"' + b"x" * (BLOCK_BYTES + 7) + b'\\""',
+    b"1234567",
+]
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=lambda member: repr(member[:12]))
+@pytest.mark.parametrize("lead_bytes", [*range(8), BLOCK_BYTES - 1, BLOCK_BYTES])
+def test_blocks_may_end_anywhere(member: bytes, lead_bytes: int) -> None:
+    value = b'{"' + b"k" * lead_bytes + b'":' + stuffed(member, 3 * BLOCK_BYTES) + b"}"
+    stream = value + b"{}" + value
+    assert scan(Scanner(len(value)), stream) == [value, b"{}", value]
+    half = len(stream) // 2 + lead_bytes
+    assert scan(Scanner(len(value)), stream[:half], stream[half:]) == [value, b"{}", value]
+
+
+@pytest.mark.parametrize("cut_at", range(1, 60, 3))
+def test_pieces_may_end_inside_of_strings_and_escapes_of_long_values(cut_at: int) -> None:
+    value = stuffed(b'"a\\\\\\"}]"', 2 * BLOCK_BYTES)
+    step = 1000 + cut_at
+    pieces = [value[begin : begin + step] for begin in range(0, len(value), step)]
+    assert scan(Scanner(len(value)), *pieces, b"{}") == [value, b"{}"]
+
+
+@pytest.mark.parametrize("tail", [b"]", b"x", b"}", b"[]"])
+def test_what_is_no_object_behind_a_long_value_is_found(tail: bytes) -> None:
+    value = stuffed(b'"}]{["', 2 * BLOCK_BYTES)
+    feed = Scanner(len(value)).feed(value + tail)
+    assert next(feed) == value
+    with pytest.raises(ScanError):
+        next(feed)
+
+
+def test_a_long_value_over_the_limit_is_not_waited_for() -> None:
+    scanner = Scanner(2 * BLOCK_BYTES)
+    with pytest.raises(ScanOverflow):
+        scan(scanner, *[b'{"a":"' + b"x" * BLOCK_BYTES] * 3)
+
+
+AWKWARD = [
+    pytest.param(b'"' + b'\\"' * 8100 + b"x" * 400 + b'",', id="escapes that end behind a block"),
+    pytest.param(b'"' + b'\\"' * 4000 + b"x" * 8600 + b'",', id="escapes that end inside of one"),
+    pytest.param(b'"' + b"\\\\" * 8200 + b'",', id="backslashes"),
+    pytest.param(b'"x",', id="short strings"),
+    pytest.param(b'"\\"",', id="quotes of which every other is escaped"),
+    pytest.param(b'"}{][",', id="brackets in strings"),
+    pytest.param(b"[[[]]],", id="lists"),
+    pytest.param(b"{},", id="empty objects"),
+    pytest.param(b"[{" * 200 + b"}]" * 200 + b",", id="deep ones"),
+]
+
+
+@pytest.mark.parametrize("unit", AWKWARD)
+def test_time_is_in_proportion_to_length(unit: bytes) -> None:
+    """64 KiB take a few milliseconds, whatever they hold."""
+    value = b'{"a":[' + unit * (4 * BLOCK_BYTES // len(unit)) + b"1]}"
+    began_at = time.process_time()
+    assert scan(Scanner(len(value)), value) == [value]
+    assert time.process_time() - began_at < 0.5
+
+
+@pytest.mark.parametrize("value", [b"{}", b'{"id":99,"result":1}', b'{"a":[' + b"{}," * 100 + b"1]}"])
+def test_a_short_value_costs_no_more_than_its_length(value: bytes) -> None:
+    """Whatever comes behind it in the same piece."""
+    feed = Scanner(len(value)).feed(value * (64 * BLOCK_BYTES // len(value)))
+    began_at = time.process_time()
+    assert [next(feed) for _ in range(500)] == [value] * 500
+    assert time.process_time() - began_at < 0.3

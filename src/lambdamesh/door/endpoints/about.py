@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import msgspec
 
 from lambdamesh.door.door import Door
@@ -54,13 +56,11 @@ def metrics(door: Door, _request: Request, reply: Reply, _target: Target) -> Non
     reply.respond(200, door.exposition(), _METRICS)
 
 
-def debug_headers(_door: Door, request: Request, reply: Reply, target: Target) -> None:
+def debug_headers(_door: Door, request: Request, reply: Reply, _target: Target) -> None:
     """Answer with the request as the node sees it, secrets blanked."""
-    path = "/" + b"/".join(target.segments).decode("latin-1")
-    query = "&".join(
-        f"{name}={'***' if name.lower() in _SECRET_QUERY else value}" for name, value in target.query.items()
-    )
-    lines = [f"{request.verb.decode()} {path}{'?' + query if query else ''} HTTP/1.1"]
+    path, mark, query = request.target.partition(b"?")
+    shown = path + mark + b"&".join(_blanked_pair(pair) for pair in query.split(b"&"))
+    lines = [f"{request.verb.decode()} {shown.decode('latin-1')} HTTP/1.1"]
     for name, value in request.head.lines:
         if not name.lower().startswith(b"p-") and name.lower() != b"x-ray":
             lines.append(f"{canonical(name)}: {_shown(name.lower(), value)}")
@@ -75,6 +75,11 @@ def _shown(name: bytes, value: bytes) -> str:
         entries = (entry.strip() for entry in value.split(b","))
         value = b", ".join(_blanked(entry) for entry in entries)
     return shown_value(name, value)
+
+
+def _blanked_pair(pair: bytes) -> bytes:
+    name, mark, _ = pair.partition(b"=")
+    return name + b"=***" if mark and unquote(name.decode("latin-1")).lower() in _SECRET_QUERY else pair
 
 
 def _blanked(entry: bytes) -> bytes:
