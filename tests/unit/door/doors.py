@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from time import monotonic
 
 from lambdamesh.access.local_door import LocalDoor
@@ -17,6 +18,7 @@ from lambdamesh.door.routes import Routes
 from lambdamesh.errors import MeshError
 from lambdamesh.ids import LambdaId, Rays, parse_lambda_id
 from lambdamesh.protocol.session import SessionCounters
+from tests.unit.door.heads import request_of
 from tests.unit.fakes import MACHINE, NOW_MS, TEXT, FakeSeat, Told, World
 
 VERSION = "1.2.3"
@@ -99,3 +101,10 @@ class Stage:
         except MeshError as error:
             reply.refuse(error)
         return reply
+
+
+def get(stage: Stage, target: str) -> object:
+    """The JSON that a GET is answered with."""
+    reply = stage.ask(request_of("GET", target))
+    assert reply.status == 200
+    return json.loads(reply.body)

@@ -16,6 +16,8 @@ from lambdamesh.errors import MeshError
 
 HOST = b"Host: a\r\n"
 PLAIN = b"GET /plain HTTP/1.1\r\n" + HOST + b"\r\n"
+WEBSOCKET = b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
 
 
 class Outcome(NamedTuple):
@@ -26,6 +28,9 @@ class Outcome(NamedTuple):
     target: bytes
     body: bytes
     keep_alive: bool
+
+
+NEXT = Outcome("request", b"GET", b"/plain", b"", True)
 
 
 class Reading:

@@ -10,15 +10,12 @@ import pytest
 
 from lambdamesh.access.local_door import LocalDoor
 from lambdamesh.core.limits import Limits
-from lambdamesh.door.caller import CallerSocket
 from lambdamesh.door.endpoints.calls import Calls
-from lambdamesh.door.provider import ProviderSocket
-from lambdamesh.door.turned_away import TurnedAway
 from lambdamesh.errors import Forbidden, MeshError, TooLarge, Unsupported
 from lambdamesh.protocol.json_text import is_json
-from tests.unit.door.doors import VERSION, Reply, Stage
-from tests.unit.door.heads import FOREIGN, HANDSHAKE, OWN, request_of
-from tests.unit.fakes import NOW_MS, TEXT, an_id
+from tests.unit.door.doors import VERSION, Stage, get
+from tests.unit.door.heads import FOREIGN, OWN, request_of
+from tests.unit.fakes import TEXT, an_id
 
 ID = TEXT.decode()
 CLOSED = an_id(77).decode()
@@ -45,13 +42,6 @@ TABLE: dict[str, tuple[dict[str, int], bool]] = {
     "/": ({"GET": 200, "HEAD": 200}, False),
 }
 CELLS = list(itertools.product(TABLE, VERBS))
-
-
-def get(stage: Stage, target: str) -> object:
-    """The JSON that a GET is answered with."""
-    reply = stage.ask(request_of("GET", target))
-    assert reply.status == 200
-    return json.loads(reply.body)
 
 
 # -- the table --------------------------------------------------------------------------------------------------
@@ -404,114 +394,3 @@ def test_a_preflight() -> None:
         b"Access-Control-Allow-Headers": b"authorization, content-type, accept, prefer, traceparent",
         b"Access-Control-Max-Age": b"600",
     }
-
-
-# -- WebSockets -------------------------------------------------------------------------------------------------
-
-PAGE = (b"Origin", b"http://localhost:7630")
-
-
-def shake(stage: Stage, target: str, *lines: tuple[bytes, bytes], foreign: bool = False) -> Reply:
-    return stage.ask(request_of("GET", target, *HANDSHAKE, *lines, admission=FOREIGN if foreign else OWN))
-
-
-@pytest.mark.parametrize(
-    ("target", "kind", "has_key"),
-    [
-        ("/lambda/new", ProviderSocket, True),
-        (f"/lambda/new/{CLOSED}", ProviderSocket, True),
-        ("/connect", CallerSocket, False),
-    ],
-)
-@pytest.mark.parametrize(
-    ("offer", "codec"), [(None, None), (b"json-rpc", b"json-rpc"), (b"chat, json-rpc", b"json-rpc"), (b"chat", None)]
-)
-def test_a_handshake_opens_a_socket(
-    target: str, kind: type, has_key: bool, offer: bytes | None, codec: bytes | None
-) -> None:
-    stage = Stage()
-    reply = shake(stage, target, *([] if offer is None else [(b"Sec-WebSocket-Protocol", offer)]))
-    fields = dict(reply.fields)
-    assert (reply.status, type(reply.socket)) == (101, kind)
-    assert fields.get(b"Sec-WebSocket-Protocol") == codec
-    assert (b"Lambda-Resume-Key" in fields) is has_key
-
-
-def test_a_lambda_is_not_listed_before_it_is_open() -> None:
-    stage = Stage()
-    shake(stage, "/lambda/new")
-    assert get(stage, "/lambda?count") == {"count": 1}
-
-
-def right_key(stage: Stage, text: str = ID) -> bytes:
-    return stage.keys.mint(text.encode(), NOW_MS / 1000)
-
-
-@pytest.mark.parametrize("how", ["header", "query", "subprotocol"])
-def test_a_key_comes_in_three_ways(how: str) -> None:
-    stage = Stage()
-    key = right_key(stage)
-    lines, query = [], ""
-    if how == "header":
-        lines = [(b"Lambda-Resume-Key", key)]
-    elif how == "query":
-        query = f"?key={key.decode()}"
-    else:
-        lines = [(b"Sec-WebSocket-Protocol", b"json-rpc, key." + key)]
-    reply = shake(stage, f"/lambda/new/{ID}{query}", *lines)
-    assert isinstance(reply.socket, ProviderSocket)
-    assert not stage.seat.closed
-
-
-@pytest.mark.parametrize(
-    ("target", "lines", "status", "close_code"),
-    [
-        (f"/lambda/new/{ID}", [], 403, 4403),
-        (f"/lambda/new/{ID}?key=wrong", [], 403, 4403),
-        (f"/lambda/new/{CLOSED}", [(b"Lambda-Resume-Key", b"wrong")], 403, 4403),
-        ("/lambda/new/nonsense", [], 400, 4400),
-        (f"/lambda/new/{an_id(machine=7).decode()}", [], 404, 4404),
-    ],
-)
-def test_a_refused_reopen_is_a_status_or_to_a_page_a_close_code(
-    target: str, lines: list[tuple[bytes, bytes]], status: int, close_code: int
-) -> None:
-    stage = Stage()
-    assert shake(stage, target, *lines).status == status
-    page = shake(stage, target, *lines, PAGE)
-    assert isinstance(page.socket, TurnedAway)
-    assert page.socket._error.close_code == close_code
-    assert stage.world.counters.reopens_refused == 2
-    assert not stage.seat.closed
-
-
-def test_a_page_of_another_origin_reopens_with_its_key_only() -> None:
-    stage = Stage()
-    origin = (b"Origin", b"http://pm3")
-    without = shake(stage, f"/lambda/new/{CLOSED}", origin, foreign=True)
-    assert isinstance(without.socket, TurnedAway)
-    key = (b"Sec-WebSocket-Protocol", b"json-rpc, key." + right_key(stage, CLOSED))
-    assert isinstance(shake(stage, f"/lambda/new/{CLOSED}", origin, key, foreign=True).socket, ProviderSocket)
-
-
-@pytest.mark.parametrize("target", ["/lambda/new", f"/lambda/new/{CLOSED}", "/connect"])
-def test_a_node_that_goes_down_takes_no_new_sockets(target: str) -> None:
-    stage = Stage()
-    stage.door.is_ready = False
-    assert shake(stage, target).status == 503
-    page = shake(stage, target, PAGE)
-    assert isinstance(page.socket, TurnedAway)
-    assert page.socket._error.close_code == 4503
-
-
-@pytest.mark.parametrize(
-    ("grace", "status"), [("0", 101), ("300", 101), ("301", 400), ("-1", 400), ("x", 400), ("", 400)]
-)
-@pytest.mark.parametrize("path", ["/lambda/new", f"/lambda/new/{CLOSED}"])
-def test_a_grace_is_asked_for_at_open(path: str, grace: str, status: int) -> None:
-    assert shake(Stage(), f"{path}?grace={grace}").status == status
-
-
-@pytest.mark.parametrize("target", ["/lambda/new", f"/lambda/new/{CLOSED}", "/connect"])
-def test_a_credential_without_a_codec(target: str) -> None:
-    assert shake(Stage(), target, (b"Sec-WebSocket-Protocol", b"key.abc"), PAGE).status == 400
