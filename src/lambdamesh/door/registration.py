@@ -10,7 +10,8 @@ import msgspec
 
 from lambdamesh.door.request import Request
 
-_USER = re.compile(rb"//[^/@]*@")
+_QUERY = re.compile(rb"[?#]")
+_USER = re.compile(rb"//[^/]*@")
 SHOWN_BYTES = 2048
 SHOWN_LINES = 32
 
@@ -66,7 +67,7 @@ def registration_headers(request: Request, codec: bytes | None) -> bytes:
 def shown_value(name: bytes, value: bytes) -> str:
     """Write a value for a reader: of a ``Referer`` without what may hold a secret, name and password and query."""
     if name == b"referer":
-        value = _USER.sub(b"//", value.partition(b"?")[0])
+        value = _USER.sub(b"//", _QUERY.split(value, maxsplit=1)[0])
     return value.strip().decode("utf-8", "replace")
 
 

@@ -162,6 +162,8 @@ class Session:
         except ValueError:
             raise SessionClosed(4400, "a message is not JSON") from None
         number = read.get("id") if isinstance(read, dict) else None
+        if isinstance(number, float) and number.is_integer():
+            number = int(number)
         answer = self.pending.pop(number, None) if type(number) is int else None
         if answer is None:
             if number is not None:
