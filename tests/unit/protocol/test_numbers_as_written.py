@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lambdamesh.errors import BadAnswer
 from lambdamesh.protocol.json_rpc import Session
 from lambdamesh.protocol.json_rpc_caller import Asked, CallerSession
 from lambdamesh.protocol.session import Bounds, SessionCounters
@@ -104,3 +105,10 @@ def test_open_is_answered_so_too(message: bytes) -> None:
     session = Session(lambda _message: None, lambda: opened.append(True), SessionCounters(), BOUNDS)
     session.receive(message, False)
     assert opened == [True]
+
+
+@pytest.mark.parametrize("answer", [b'{"id":1.0,"result":NaN}', b'{"id":1e0,"result":"\xff"}'])
+def test_a_bad_answer_ends_its_call_however_its_number_is_written(answer: bytes) -> None:
+    told, counters = settled(answer)
+    assert isinstance(told.error, BadAnswer)
+    assert counters.bad_answers == 1
