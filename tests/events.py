@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from tests.wire import Address, Headers, RawHttp, WireError, request, sound
+from tests.wire import Address, Closing, Headers, RawHttp, WireError, request, sound
 
 
-class EventStream:
+class EventStream(Closing):
     """An open event stream. Comments are counted and skipped."""
 
     def __init__(self, address: Address, target: str = "/events", headers: Headers = ()) -> None:
@@ -26,12 +25,8 @@ class EventStream:
             self.http.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the connection in the ordinary way (FIN)."""
         self.http.close()
 
     def block(self) -> list[bytes]:

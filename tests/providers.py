@@ -8,11 +8,10 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from tests.websocket import BINARY, Closed, WebSocket
-from tests.wire import HOST, Address, Headers, WireError
+from tests.wire import HOST, Address, Closing, Headers, WireError
 
 _ENVELOPE = re.compile(rb'\{"method":("(?:[^"\\]|\\.)*"),"params":\[(.*)\],"id":([0-9]+|null)\}', re.DOTALL)
 _ID = re.compile(r"[A-Za-z0-9_-]{16}")
@@ -40,7 +39,7 @@ class Call:
         return cls(json.loads(found[1]), found[2], number, raw)
 
 
-class Provider:
+class Provider(Closing):
     """An open lambda whose calls the test takes and answers. ``held`` is for a call that is answered later."""
 
     held: Call | None = None
@@ -75,14 +74,6 @@ class Provider:
         if call.method != "open" or call.number != 0 or not _ID.fullmatch(lambda_id):
             raise WireError(f"not an open: {call}")
         return str(lambda_id)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def key(self) -> str:

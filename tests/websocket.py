@@ -8,10 +8,9 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
-from tests.wire import HOST, Address, Answer, Headers, RawHttp, WireError, lines
+from tests.wire import HOST, Address, Answer, Closing, Headers, RawHttp, WireError, lines
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -103,7 +102,7 @@ class Closed(WireError):
         self.reason = reason
 
 
-class WebSocket:
+class WebSocket(Closing):
     """The client's side of an open WebSocket. Pings are answered while the test reads, unless ``pongs`` is false."""
 
     def __init__(self, http: RawHttp, answer: Answer) -> None:
@@ -147,12 +146,8 @@ class WebSocket:
             http.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the connection in the ordinary way (FIN)."""
         self.http.close()
 
     def send_frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True) -> None:

@@ -113,13 +113,8 @@ def refused(answer: Answer, status: int, code: str) -> Answer:
     return answer
 
 
-class RawHttp:
-    """One connection. Also the bytes below a WebSocket."""
-
-    def __init__(self, address: Address, receive_buffer_bytes: int | None = None) -> None:
-        self.socket = dial(address, receive_buffer_bytes)
-        self._buffer = bytearray()
-        self._ended = False
+class Closing:
+    """Something that is closed when its ``with`` ends."""
 
     def __enter__(self) -> Self:
         return self
@@ -128,6 +123,18 @@ class RawHttp:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class RawHttp(Closing):
+    """One connection. Also the bytes below a WebSocket."""
+
+    def __init__(self, address: Address, receive_buffer_bytes: int | None = None) -> None:
+        self.socket = dial(address, receive_buffer_bytes)
+        self._buffer = bytearray()
+        self._ended = False
 
     def close(self) -> None:
         """End the connection in the ordinary way (FIN)."""

@@ -8,28 +8,12 @@ import pytest
 
 from tests.integration.knocking import APP
 from tests.nodes import Node
-from tests.providers import Answering, Provider, echo as echo_function
+from tests.providers import Provider
 from tests.websocket import WebSocket, handshake
 from tests.wire import Headers, RawHttp, refused, sound
 
 StartNode = Callable[..., Node]
 OpenLambda = Callable[..., Provider]
-
-
-@pytest.fixture(scope="module")
-def door(shared_node: StartNode) -> Node:
-    return shared_node(allow_origin=[APP, "http://other.example:8080"], allow_host=["names.example", "also.example"])
-
-
-@pytest.fixture
-def lambda_id(door: Node, open_lambda: OpenLambda) -> str:
-    return open_lambda(door).id
-
-
-@pytest.fixture
-def answering_id(door: Node) -> object:
-    with Answering(door.address, echo_function) as provider:
-        yield provider.id
 
 
 # CORS

@@ -97,14 +97,17 @@ def brisk(start_node: StartNode, tmp_path: Path) -> Node:
     )
 
 
+def has_come(at: float) -> Callable[[], bool]:
+    return lambda: time.monotonic() >= at
+
+
 def read_steadily(http: RawHttp, size_bytes: int, for_s: float) -> bytes:
     """Read so much, evenly spread over a time."""
     steps = 40
     began_at, pieces = time.monotonic(), []
     for step in range(1, steps + 1):
         pieces.append(http.exactly(size_bytes * step // steps - size_bytes * (step - 1) // steps))
-        while time.monotonic() < began_at + for_s * step / steps:
-            time.sleep(0.005)
+        until(has_come(began_at + for_s * step / steps), "time for the next piece")
     return b"".join(pieces)
 
 

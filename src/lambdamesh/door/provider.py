@@ -10,6 +10,8 @@ from lambdamesh.door.websocket import Socket
 from lambdamesh.errors import CallTimeout, Draining
 from lambdamesh.protocol.json_rpc import CODE, Session
 
+GOING_DOWN = "this node is going down: connect to another"
+
 
 class ProviderSocket(Socket):
     """A socket that answers for one lambda, once it has answered ``open`` (``core.ports.Seat``)."""
@@ -60,7 +62,7 @@ class ProviderSocket(Socket):
         if self.door.is_ready:
             refusal = self.door.registry.take(claim, self, time.monotonic(), self.door.clock.unix_ms)
         else:
-            refusal = Draining("this node is going down: connect to another")
+            refusal = Draining(GOING_DOWN)
         if refusal is not None:
             self.door.counters.reopens_refused += 1
             self.close(refusal.close_code, refusal.message, "error")

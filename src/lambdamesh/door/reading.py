@@ -12,14 +12,13 @@ from lambdamesh.core.admission import Admission
 from lambdamesh.door.bodies import Body, Refused, Shared
 from lambdamesh.door.head import Head, HeaderLines
 from lambdamesh.door.request import Request
+from lambdamesh.door.targets import REMEMBERED_BYTES, REMEMBERED_TARGETS
 from lambdamesh.errors import BadRequest, HeadTooLarge, MeshError, TooLarge
 
 log = structlog.get_logger(__name__)
 
 _PADDING_BYTES = 64 * 1024
 _PADDING_FACTOR = 8
-_REMEMBERED_TARGETS = 4096
-_REMEMBERED_BYTES = 512
 _HOP_FIELDS = frozenset((b"upgrade", b"connection", b"http2-settings"))
 
 
@@ -154,11 +153,11 @@ class RequestReader:
         line_end, fields_end = chunk.find(b"\r\n"), chunk.find(b"\r\n\r\n") + 4
         is_plain = not (head.is_special or head.is_http10 or b"transfer-encoding" in head.fields)
         is_one = len(chunk) - fields_end == head.content_length and chunk.startswith(b"POST ")
-        if not is_plain or not is_one or line_end > _REMEMBERED_BYTES:
+        if not is_plain or not is_one or line_end > REMEMBERED_BYTES:
             return
         self._known_fields = chunk[line_end:fields_end]
         targets = self._shared.post_targets
-        if len(targets) >= _REMEMBERED_TARGETS:
+        if len(targets) >= REMEMBERED_TARGETS:
             targets.clear()
         targets[chunk[:line_end]] = self._target
 

@@ -9,6 +9,9 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from lambdamesh.errors import BadRequest
 from lambdamesh.protocol.json_text import quoted
 
+REMEMBERED_TARGETS = 4096
+REMEMBERED_BYTES = 512
+"""How many targets that were legal are remembered, so as not to read them again, and how long each may be."""
 METHOD_BYTES = 256
 """Longest name of a method, in UTF-8."""
 

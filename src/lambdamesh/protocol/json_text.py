@@ -23,8 +23,7 @@ SHALLOW_BYTES = 2 * MAX_DEPTH
 NULL = b"null"
 
 _parse = msgspec.json.Decoder(msgspec.Raw).decode
-_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_ASIDE_ESCAPE = re.compile(_SURROGATE_ESCAPE.pattern + rb"|\\u[eE]000")
+_ASIDE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\u[eE]000")
 _MARK = re.compile(rb"\\ue000([0-9]+)\\ue001")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")

@@ -8,13 +8,20 @@ from typing import NamedTuple
 from lambdamesh.core.relay import Call
 from lambdamesh.door.door import Door
 from lambdamesh.door.request import Reply, Request
-from lambdamesh.door.targets import Target, flag, parse_target, quoted_method, seconds
+from lambdamesh.door.targets import (
+    REMEMBERED_BYTES,
+    REMEMBERED_TARGETS,
+    Target,
+    flag,
+    parse_target,
+    quoted_method,
+    seconds,
+)
 from lambdamesh.errors import BadRequest, MeshError, Unsupported
 from lambdamesh.ids import parse_lambda_id
 from lambdamesh.protocol.json_text import NULL, is_json
 
-_REMEMBERED_TARGETS = 4096
-_REMEMBERED_BYTES = 512
+_ENCODED = "the body is plain JSON: send it without Content-Encoding"
 
 
 class CallTarget(NamedTuple):
@@ -47,9 +54,9 @@ class Calls:
         known = self.known_targets.get(target)
         if known is None:
             known = self._read(parse_target(target))
-            if len(self.known_targets) >= _REMEMBERED_TARGETS:
+            if len(self.known_targets) >= REMEMBERED_TARGETS:
                 self.known_targets.clear()
-            if len(target) <= _REMEMBERED_BYTES:
+            if len(target) <= REMEMBERED_BYTES:
                 self.known_targets[target] = known
         return known
 
@@ -68,7 +75,7 @@ class Calls:
     def precheck(self, request: Request) -> MeshError | None:
         """Say why a call would be refused whatever its body."""
         if request.head.is_encoded:
-            return Unsupported("the body is plain JSON: send it without Content-Encoding")
+            return Unsupported(_ENCODED)
         return None
 
     def answer(self, request: Request, reply: Reply, target: CallTarget) -> None:
@@ -81,7 +88,7 @@ class Calls:
         request.is_call = True
         request.pretty = target.pretty
         if head.is_encoded:
-            raise Unsupported("the body is plain JSON: send it without Content-Encoding")
+            raise Unsupported(_ENCODED)
         body = request.body or NULL
         if not is_json(body):
             raise BadRequest("the body is not JSON (RFC 8259, in UTF-8, at most 512 levels)")

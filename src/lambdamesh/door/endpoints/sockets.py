@@ -6,7 +6,7 @@ from lambdamesh.core.reopening import Claim, Key
 from lambdamesh.door.caller import CallerSocket
 from lambdamesh.door.door import Door
 from lambdamesh.door.handshake import Offer, check_handshake, read_offer, says_why_by_close
-from lambdamesh.door.provider import ProviderSocket
+from lambdamesh.door.provider import GOING_DOWN, ProviderSocket
 from lambdamesh.door.registration import registration_headers
 from lambdamesh.door.request import Fields, HttpReply, Request
 from lambdamesh.door.targets import Target, seconds
@@ -22,7 +22,7 @@ def open_lambda(door: Door, request: Request, reply: HttpReply, target: Target) 
     offer = _shake(request)
     grace_s = _grace_s(door, target)
     if not door.is_ready:
-        _turn_away(door, request, reply, offer, Draining("this node is going down: connect to another"))
+        _turn_away(door, request, reply, offer, Draining(GOING_DOWN))
         return
     text = door.mint().text
     _seat(door, request, reply, offer, Claim(text, True, Key.NONE, grace_s, _headers(request, offer)))
@@ -46,7 +46,7 @@ def connect(door: Door, request: Request, reply: HttpReply, _target: Target) -> 
     """Open the whole API over one socket."""
     offer = _shake(request)
     if not door.is_ready:
-        _turn_away(door, request, reply, offer, Draining("this node is going down: connect to another"))
+        _turn_away(door, request, reply, offer, Draining(GOING_DOWN))
         return
     reply.upgrade(CallerSocket(door, request), _protocol(offer))
 
@@ -99,7 +99,7 @@ def _key(door: Door, request: Request, offer: Offer, target: Target) -> Key:
 
 def _refusal(door: Door, request: Request, claim: Claim) -> MeshError | None:
     if not door.is_ready:
-        return Draining("this node is going down: connect to another")
+        return Draining(GOING_DOWN)
     if claim.key is Key.NONE and not request.admission.is_own:
         return Forbidden("a page of another origin re-opens a lambda with its key only")
     return door.registry.refusal(claim, door.clock.unix_ms)
