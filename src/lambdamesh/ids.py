@@ -107,8 +107,10 @@ class Snowflakes:
         """Mint nothing more of this millisecond, or of those before it."""
         self._last = max(self._last, ((unix_ms - EPOCH_MS) << SEQUENCE_BITS) | _SEQUENCE_MASK)
 
-    def mint(self, now_ms: int) -> int:
+    def mint(self, now_ms: int, needs_key: bool = False) -> int:
         """Return the next uid. ``now_ms`` is the wall clock in Unix milliseconds.
+
+        ``needs_key`` says that whoever re-opens the lambda has to show its key.
 
         Raises:
             OverflowError: the clock is outside of what 42 bits of milliseconds can say.
@@ -118,7 +120,8 @@ class Snowflakes:
         if ms >= _MS_LIMIT:
             raise OverflowError("the clock is beyond the year 2163")
         self._last = last
-        return (ms << TIME_SHIFT) | (self._worker << SEQUENCE_BITS) | (last & _SEQUENCE_MASK)
+        worker = self._worker | (NEEDS_KEY if needs_key else 0)
+        return (ms << TIME_SHIFT) | (worker << SEQUENCE_BITS) | (last & _SEQUENCE_MASK)
 
 
 class Rays:

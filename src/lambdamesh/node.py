@@ -25,7 +25,7 @@ from lambdamesh.core.counters import COUNTERS, Counters
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.registry import Lambda, Registry
 from lambdamesh.core.relay import Relay
-from lambdamesh.core.wheel import Wheel
+from lambdamesh.core.wheel import SWEEP_S, Wheel
 from lambdamesh.directory.alone import Alone
 from lambdamesh.door.door import Core, Door, Facts
 from lambdamesh.door.http import HttpConnection
@@ -40,7 +40,6 @@ from lambdamesh.telemetry.metrics import Exposition
 
 log = structlog.get_logger(__name__)
 
-SWEEP_S = 0.02
 _SLOT_S = 0.01
 _FLOOR_STEP_MS = 1_000
 _RESERVED_DESCRIPTORS = 64
@@ -187,8 +186,8 @@ class Node:
             self._forget_at = now + _FORGET_EVERY_S
             self._state.forget_deleted(clock.unix_ms / 1000)
 
-    def _mint(self) -> LambdaId:
-        lambda_id = LambdaId(self.door.facts.machine, self._snowflakes.mint(_unix_ms()))
+    def _mint(self, needs_key: bool) -> LambdaId:
+        lambda_id = LambdaId(self.door.facts.machine, self._snowflakes.mint(_unix_ms(), needs_key))
         self._keep_floor_ahead()
         return lambda_id
 
@@ -243,7 +242,8 @@ class Node:
 
     def _calls_in_flight(self) -> int:
         live = self._core.registry.live.values()
-        return sum(len(held.seat.provider.pending if held.seat else held.waiting or ()) for held in live)
+        sent = sum(len(held.provider.pending) for held in live if held.provider is not None)
+        return sent + sum(len(held.waiting or ()) for held in live)
 
     # -- end ----------------------------------------------------------------------------------------------------
 

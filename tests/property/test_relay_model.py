@@ -19,10 +19,11 @@ from hypothesis.stateful import (
     rule,
 )
 
+from lambdamesh.core.flight import Flight
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.relay import Call, Flight
 from lambdamesh.core.reopening import Claim, Key
 from lambdamesh.errors import CallTimeout, MeshError
+from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.json_rpc import Session
 from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
 from tests.unit.fakes import World, an_id

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from lambdamesh.protocol.asked import Asked
+from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.json_rpc import Session
-from lambdamesh.protocol.json_rpc_caller import Asked, CallerSession
+from lambdamesh.protocol.json_rpc_caller import CallerSession
 from lambdamesh.protocol.scanner import ScanError, Scanner
 from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
 from tests.property.streams import cut, cuts, long_objects, values
@@ -61,7 +63,7 @@ def told_by(messages: list[bytes]) -> tuple[Any, ...]:
     session.receive(b'{"id":0,"result":"ok"}', True)
     tolds = [Told() for _ in range(CALLS)]
     for told in tolds:
-        session.call(b'"test"', b"1", told)
+        session.call(Call(b"", b'"test"', b"1", 60.0), told)
     close_code = 0
     try:
         for message in messages:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 
 from lambdamesh.core.budget import Budget
 from lambdamesh.core.counters import Counters
+from lambdamesh.core.flight import Flight
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.registry import Lambda, Registry
-from lambdamesh.core.relay import Call, Flight, Relay
+from lambdamesh.core.relay import Relay
 from lambdamesh.core.reopening import Claim, Key
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.errors import MeshError
-from lambdamesh.protocol.answer import Answer
+from lambdamesh.protocol.answer import Answer, Pending
+from lambdamesh.protocol.call import Call
 from tests.lambda_ids import EPOCH_MS, NEEDS_KEY, Id
 
 MACHINE = 0x46301AAE
@@ -22,13 +24,17 @@ NOW_MS = EPOCH_MS + 90 * 86_400_000
 
 
 class Told:
-    """An ``Answer`` that keeps what it was told; ``then`` is run after each outcome."""
+    """A ``Pending`` answer that keeps what it was told; ``then`` is run after each outcome."""
 
     def __init__(self, then: Callable[[], object] = lambda: None) -> None:
         self.results: list[bytes] = []
         self.faults: list[MeshError] = []
         self.items: list[bytes] = []
+        self.providers: list[object] = []
         self._then = then
+
+    def moved(self, provider: object) -> None:
+        self.providers.append(provider)
 
     def result(self, raw: bytes) -> None:
         self.results.append(raw)
@@ -66,19 +72,33 @@ class FakeProvider:
     """A ``Provider`` that keeps what it was given and answers when it is told to."""
 
     number: int = 0
-    pending: dict[int, Answer] = field(default_factory=dict)
+    pending: dict[int, Pending] = field(default_factory=dict)
+    keeps: bool = False
     calls: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    timeouts_s: dict[int, float] = field(default_factory=dict)
     notifications: list[tuple[bytes, bytes]] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
+    credits: list[tuple[int, int]] = field(default_factory=list)
 
-    def call(self, method: bytes, body: bytes, answer: Answer) -> int:
+    def call(self, call: Call, answer: Pending) -> int:
         self.number += 1
         self.pending[self.number] = answer
-        self.calls.append((self.number, method, body))
+        self.calls.append((self.number, call.method, call.body))
+        self.timeouts_s[self.number] = call.timeout_s
         return self.number
 
-    def notify(self, method: bytes, body: bytes) -> None:
-        self.notifications.append((method, body))
+    def notify(self, call: Call) -> None:
+        self.notifications.append((call.method, call.body))
+
+    def credit(self, number: int, add: int) -> None:
+        self.credits.append((number, add))
+
+    def keepable(self) -> tuple[int, ...]:
+        return tuple(self.pending) if self.keeps else ()
+
+    def suspend(self, error: MeshError) -> None:
+        if not self.keeps:
+            self.end(error)
 
     def cancel(self, number: int) -> None:
         if self.pending.pop(number, None) is not None:
@@ -182,19 +202,23 @@ class World:
         assert self.registry.take(Claim(text, True, Key.NONE, grace_s), seat, self.now, self.now_ms) is None
         return seat
 
-    def reopen(self, key: Key = Key.RIGHT, *, text: bytes = TEXT, grace_s: float = 0.0) -> FakeSeat:
+    def reopen(
+        self, key: Key = Key.RIGHT, *, text: bytes = TEXT, grace_s: float = 0.0, keep: tuple[int, ...] = ()
+    ) -> FakeSeat:
         """Open a lambda again and return its new seat."""
         seat = FakeSeat()
-        assert self.registry.take(Claim(text, False, key, grace_s), seat, self.now, self.now_ms) is None
+        assert self.registry.take(Claim(text, False, key, grace_s), seat, self.now, self.now_ms, keep) is None
         return seat
 
     def leave(self, seat: FakeSeat, *, final: bool = False, text: bytes = TEXT) -> None:
         """End the socket of ``seat``."""
         self.registry.leave(text, seat, "closed" if final else "lost", final, self.now)
 
-    def call(self, answer: Answer, *, body: bytes = b"1", timeout_s: float = 60.0, text: bytes = TEXT) -> Flight | None:
+    def call(
+        self, answer: Answer, *, body: bytes = b"1", timeout_s: float = 60.0, text: bytes = TEXT, credit: int = 0
+    ) -> Flight | None:
         """Call a lambda."""
-        return self.relay.call(Call(text, b'"test"', body, timeout_s), answer, self.now)
+        return self.relay.call(Call(text, b'"test"', body, timeout_s, credit=credit), answer, self.now)
 
     def absence(self, text: bytes = TEXT) -> MeshError:
         """Why there is no such lambda."""

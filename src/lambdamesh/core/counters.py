@@ -14,11 +14,13 @@ COUNTERS: tuple[tuple[str, str], ...] = (
     ("calls_lost", "Calls whose provider's socket ended first."),
     ("calls_unknown", "Calls for lambdas that are not here."),
     ("notifications", "Calls sent as notifications."),
+    ("stream_items", "Items of streams passed on to callers."),
     ("overloaded_lambda", "Calls refused because the lambda has as many in flight as it may."),
     ("overloaded_queue", "Calls refused because too many bytes wait for the provider's socket."),
     ("overloaded_waiting", "Calls refused because too many wait for the lambda to be re-opened."),
     ("overloaded_caller", "Calls refused because the caller has as many in flight as it may."),
     ("overloaded_buffers", "Bodies and messages refused because too many bytes are buffered."),
+    ("overloaded_socket", "Lambdas refused because their socket has opened as many as it may."),
     ("overloaded_events", "Event streams refused because as many are open as may be."),
     ("lambdas_opened", "Lambdas opened."),
     ("lambdas_reopened", "Lambdas re-opened."),
@@ -49,11 +51,13 @@ class Counters:
     calls_lost: int
     calls_unknown: int
     notifications: int
+    stream_items: int
     overloaded_lambda: int
     overloaded_queue: int
     overloaded_waiting: int
     overloaded_caller: int
     overloaded_buffers: int
+    overloaded_socket: int
     overloaded_events: int
     lambdas_opened: int
     lambdas_reopened: int

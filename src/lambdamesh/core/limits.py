@@ -77,5 +77,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Open ``/events`` streams; more are answered 503."""
     listing_lambdas: int = 10_000
     """Lambdas that one listing shows."""
+    stream_credit: int = 16
+    """Items of a stream that its provider may send before the caller has taken any."""
+    stream_credit_max: int = 256
+    """Items of one stream that a caller may let come at once."""
+    item_bytes: int = 64 * KIB
+    """Longest item of a stream (502, and the stream is cancelled)."""
+    stream_stall_s: float = 3600.0
+    """How long the caller of a stream may take no byte of what waits for it before it is cut."""
+    grace_s: float = 15.0
+    """Grace of a lambda whose codec is `json-rpc-2.0` and that names none."""
+    socket_lambdas: int = 10_000
+    """Lambdas that one `/connect` socket may open; more are answered 429."""
     stream_ping_s: float = 15.0
-    """Time between two comments on a silent event stream."""
+    """Time between two comments on a silent stream of server-sent events."""

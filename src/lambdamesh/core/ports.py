@@ -5,23 +5,35 @@ from __future__ import annotations
 from typing import Protocol
 
 from lambdamesh.errors import MeshError
-from lambdamesh.protocol.answer import Answer
+from lambdamesh.protocol.answer import Pending
+from lambdamesh.protocol.call import Call
 
 
 class Provider(Protocol):
-    """Whoever answers for a lambda: the session of a WebSocket."""
+    """Whoever answers for a lambda: the session of a WebSocket, or a part of one."""
 
     number: int
-    pending: dict[int, Answer]
+    """The number of the last call."""
+    pending: dict[int, Pending]
+    """The calls that were sent and not answered."""
 
-    def call(self, method: bytes, body: bytes, answer: Answer) -> int:
-        """Send a call, return its number. ``method`` is a JSON string, ``body`` JSON text."""
+    def call(self, call: Call, answer: Pending) -> int:
+        """Send a call, return its number."""
 
-    def notify(self, method: bytes, body: bytes) -> None:
+    def notify(self, call: Call) -> None:
         """Send a notification."""
 
     def cancel(self, number: int) -> None:
         """Forget a call, and tell the provider where its codec can."""
+
+    def credit(self, number: int, add: int) -> None:
+        """Let ``add`` more items of a stream come."""
+
+    def keepable(self) -> tuple[int, ...]:
+        """Return the numbers of the open calls that might be answered on another socket."""
+
+    def suspend(self, error: MeshError) -> None:
+        """End with ``error`` those that could not be."""
 
     def end(self, error: MeshError) -> None:
         """Answer every open call with ``error``."""
@@ -31,8 +43,10 @@ class Seat(Protocol):
     """The socket that a provider sits on."""
 
     code: str
-    congested: bool
-    """Whether more bytes wait for the socket than may."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether more bytes wait for the socket than may."""
 
     @property
     def provider(self) -> Provider:

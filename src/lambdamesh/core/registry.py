@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from lambdamesh.core.counters import Counters
@@ -21,7 +21,7 @@ Publish = Callable[["Lambda", str, str], None]
 class Waiting(Protocol):
     """A call that waits for its lambda to be re-opened."""
 
-    def deliver(self, provider: Provider) -> None:
+    def deliver(self, provider: Provider, now: float) -> None:
         """The lambda is back."""
 
     def give_up(self, error: MeshError) -> None:
@@ -29,9 +29,12 @@ class Waiting(Protocol):
 
 
 class Lambda:
-    """One lambda: open while it has a seat, waiting while it has none."""
+    """One lambda: open while it has a seat, waiting while it has none.
 
-    __slots__ = ("_registry", "code", "grace_s", "headers", "id", "number", "seat", "slot", "waiting")
+    ``left`` is the provider of the socket that ended, while calls are open that the next one may answer.
+    """
+
+    __slots__ = ("_registry", "code", "grace_s", "headers", "id", "left", "number", "seat", "slot", "waiting")
 
     def __init__(self, registry: Registry, claim: Claim, seat: Seat) -> None:
         self._registry = registry
@@ -41,6 +44,7 @@ class Lambda:
         self.grace_s = claim.grace_s
         self.number = 0
         self.seat: Seat | None = seat
+        self.left: Provider | None = None
         self.waiting: list[Waiting] | None = None
         self.slot: Slot | None = None
 
@@ -48,6 +52,11 @@ class Lambda:
     def state(self) -> str:
         """``open`` or ``waiting``."""
         return "waiting" if self.seat is None else "open"
+
+    @property
+    def provider(self) -> Provider | None:
+        """Whoever owes the answers of the calls that are open."""
+        return self.left if self.seat is None else self.seat.provider
 
     def expire(self, now: float) -> None:
         """The grace has passed."""
@@ -133,10 +142,17 @@ class Registry:
         horizon_ms = max(now_ms + FUTURE_MS, self.last_minted_ms)
         return refusal_of(claim, lambda_id, claim.text in self.live, horizon_ms)
 
-    def take(self, claim: Claim, seat: Seat, now: float, now_ms: int) -> MeshError | None:
+    def unanswered(self, text: bytes) -> tuple[int, ...]:
+        """Return the numbers of the calls of a lambda that whoever re-opens it may answer."""
+        held = self.live.get(text)
+        provider = held.provider if held is not None else None
+        return provider.keepable() if provider is not None else ()
+
+    def take(self, claim: Claim, seat: Seat, now: float, now_ms: int, keep: Collection[int] = ()) -> MeshError | None:
         """Give the lambda of ``claim`` to ``seat``, whose provider has answered ``open``; return why not, or ``None``.
 
-        The last to answer wins: a socket that held the lambda is closed with 4409, its open calls are lost.
+        The last to answer wins: a socket that held the lambda is closed with 4409. Its open calls are lost, but for
+        those whose numbers are in ``keep``: they are this seat's to answer.
         """
         refusal = self.refusal(claim, now_ms)
         if refusal is not None:
@@ -146,7 +162,7 @@ class Registry:
             self._gone.pop(claim.text, None)
             held = self.live[claim.text] = Lambda(self, claim, seat)
         else:
-            self._replace(held, claim, seat)
+            self._replace(held, claim, seat, keep)
         if claim.is_new:
             self._counters.lambdas_opened += 1
         else:
@@ -154,11 +170,12 @@ class Registry:
             self.claimed(parse_lambda_id(claim.text))
         self.publish(held, "open", "new" if claim.is_new else "reopened")
         while held.waiting:
-            held.waiting.pop(0).deliver(seat.provider)
+            held.waiting.pop(0).deliver(seat.provider, now)
         return None
 
-    def _replace(self, held: Lambda, claim: Claim, seat: Seat) -> None:
-        old, held.seat = held.seat, seat
+    def _replace(self, held: Lambda, claim: Claim, seat: Seat, keep: Collection[int]) -> None:
+        before = held.provider
+        old, held.seat, held.left = held.seat, seat, None
         if held.slot is not None:
             held.slot.pop(held, None)
             held.slot = None
@@ -166,8 +183,10 @@ class Registry:
             held.number = old.provider.number
         seat.provider.number = held.number
         held.code, held.headers, held.grace_s = seat.code, claim.headers, claim.grace_s
+        if before is not None:
+            _hand_over(before, seat.provider, keep)
+            before.end(LambdaLost("the provider re-opened the lambda and did not keep the call: it may have run"))
         if old is not None:
-            old.provider.end(LambdaLost("the provider re-opened the lambda elsewhere: the call may have run"))
             old.close(4409, "superseded by a newer socket")
 
     def leave(self, text: bytes, seat: Seat, reason: str, final: bool, now: float) -> None:
@@ -180,11 +199,14 @@ class Registry:
             return
         held.seat = None
         held.number = seat.provider.number
+        lost = LambdaLost("the provider's socket ended before it answered: the call may have run")
         if final or held.grace_s <= 0 or self._is_draining:
             self.close(held, reason, now)
+            seat.provider.end(lost)
         else:
+            held.left = seat.provider
             held.slot = self._wheel.add(held, now + held.grace_s)
-        seat.provider.end(LambdaLost("the provider's socket ended before it answered: the call may have run"))
+            seat.provider.suspend(lost)
 
     def close(self, held: Lambda, reason: str, now: float) -> None:
         """End ``held`` for everyone; its id is remembered as gone."""
@@ -196,6 +218,9 @@ class Registry:
             held.slot.pop(held, None)
             held.slot = None
         self.publish(held, "close", reason)
+        left, held.left = held.left, None
+        if left is not None:
+            left.end(LambdaLost("the provider did not come back before it answered: the call may have run"))
         while held.waiting:
             held.waiting.pop(0).give_up(LambdaGone("the lambda closed before it could take the call: ask for a new id"))
 
@@ -243,3 +268,13 @@ class Registry:
             if len(gone) <= self._limits.gone_ids and gone[oldest] > now:
                 return
             del gone[oldest]
+
+
+def _hand_over(before: Provider, provider: Provider, keep: Collection[int]) -> None:
+    """Have ``provider`` answer what it still holds of the calls that were sent to the one before."""
+    before.suspend(LambdaLost("the provider re-opened the lambda in the middle of a stream: the call may have run"))
+    for number in keep:
+        answer = before.pending.pop(number, None)
+        if answer is not None:
+            provider.pending[number] = answer
+            answer.moved(provider)

@@ -71,7 +71,8 @@ class Core:
     relay: Relay
     rays: Rays
     sessions: SessionCounters
-    mint: Callable[[], LambdaId]
+    mint: Callable[[bool], LambdaId]
+    """Mints an id; its argument says whether it needs a key to be re-opened."""
 
 
 class Door:
@@ -92,7 +93,7 @@ class Door:
         self.sessions = core.sessions
         self.mint = core.mint
         self.facts = facts
-        self.bounds = Bounds(core.limits.body_bytes, core.limits.message_values)
+        self.bounds = Bounds(core.limits.body_bytes, core.limits.message_values, core.limits.item_bytes)
         self.access = access
         self.keys = keys
         self.peers = peers

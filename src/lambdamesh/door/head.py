@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from lambdamesh.core.limits import Limits
+from lambdamesh.door.stream_forms import FORMS, StreamForm
 from lambdamesh.errors import BadRequest, HeadTooLarge, MeshError
+from lambdamesh.protocol.traceparent import traceparent
+
+
+class Wishes(msgspec.Struct, gc=False):
+    """How a caller wants to be answered.
+
+    ``wait_s`` and ``respond_async`` are those of ``Prefer`` (RFC 7240), ``traceparent`` is empty where there is none.
+    ``stream`` is the form in which items are wanted over HTTP, ``credit`` how many unasked over `/connect`.
+    """
+
+    wait_s: float | None = None
+    respond_async: bool = False
+    traceparent: bytes = b""
+    stream: StreamForm | None = None
+    credit: int = 0
+
 
 HeaderLines = list[tuple[bytes, bytes]]
 
@@ -14,8 +33,8 @@ _ONCE = frozenset((b"host", b"content-length", b"origin", b"sec-websocket-key", 
 class Head:
     """The header fields of a request by lower-case name; lines of the same name are joined with commas.
 
-    ``error`` says why the head cannot be accepted at all; ``wait_s`` and ``respond_async`` what ``Prefer`` asks for
-    (RFC 7240); ``content_length`` is 0 where none is given; ``has_body`` also where its length is unknown. Most heads
+    ``error`` says why the head cannot be accepted at all; ``wishes`` how the caller wants to be answered;
+    ``content_length`` is 0 where none is given; ``has_body`` also where its length is unknown. Most heads
     are not ``is_special``: nothing is to be done before the body has come.
     """
 
@@ -29,8 +48,7 @@ class Head:
         "is_http10",
         "is_special",
         "lines",
-        "respond_async",
-        "wait_s",
+        "wishes",
     )
 
     def __init__(self, lines: HeaderLines, size_bytes: int, limits: Limits) -> None:
@@ -53,9 +71,7 @@ class Head:
         self.is_http10 = False
         self.expects_continue = self.fields.get(b"expect", b"").lower() == b"100-continue"
         self.is_special = self.content_length > limits.body_bytes or self.expects_continue or b"upgrade" in self.fields
-        self.wait_s: float | None = None
-        self.respond_async = False
-        self._read_preferences(self.fields.get(b"prefer", b""))
+        self.wishes = self._read_wishes()
 
     def _add(self, name: bytes, value: bytes) -> None:
         fields = self.fields
@@ -80,13 +96,18 @@ class Head:
             return BadRequest("the request has both Content-Length and Transfer-Encoding")
         return None
 
-    def _read_preferences(self, prefer: bytes) -> None:
-        for part in prefer.lower().split(b","):
+    def _read_wishes(self) -> Wishes:
+        fields = self.fields
+        wishes = Wishes(
+            traceparent=traceparent(fields.get(b"traceparent", b"")), stream=FORMS.get(fields.get(b"accept", b""))
+        )
+        for part in fields.get(b"prefer", b"").lower().split(b","):
             name, _, value = part.partition(b";")[0].partition(b"=")
             if name.strip() == b"respond-async":
-                self.respond_async = True
+                wishes.respond_async = True
             elif name.strip() == b"wait":
-                self.wait_s = _seconds(value.strip(b' \t"'))
+                wishes.wait_s = _seconds(value.strip(b' \t"'))
+        return wishes
 
     @property
     def asks_websocket(self) -> bool:

@@ -8,15 +8,14 @@ from typing import cast
 
 import structlog
 
-from lambdamesh.core.relay import Flight
+from lambdamesh.core.flight import Flight
 from lambdamesh.core.wheel import Slot
 from lambdamesh.door.door import Door
 from lambdamesh.door.listening import has_gone
 from lambdamesh.door.reading import Phase, RequestReader
-from lambdamesh.door.request import Adopting, Fields, Request
-from lambdamesh.door.responses import JSON_TYPE, error_body
+from lambdamesh.door.replying import Replying
+from lambdamesh.door.request import Drained, Request
 from lambdamesh.errors import MeshError, RequestTimeout
-from lambdamesh.protocol.json_text import pretty
 
 log = structlog.get_logger(__name__)
 
@@ -26,14 +25,12 @@ _PRESENCE_CHECK_S = 1.0
 _BETWEEN = Phase.BETWEEN
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(Replying, asyncio.Protocol):
     """Has the door's routes answer what its reader reads.
 
     It is the ``Reply`` of the request in hand (``_current``), where its reader puts requests (``Requests``), and an
     ``Expiring`` for its own time limits.
     """
-
-    owns_connection = True
 
     def __init__(self, door: Door, peer: str) -> None:
         self._door = door
@@ -41,6 +38,7 @@ class HttpConnection(asyncio.Protocol):
         self._reader = RequestReader(door.reading, self)
         self._current: Request | None = None
         self._flight: Flight | None = None
+        self._story: Drained | None = None
         self._queue: deque[Request] = deque()
         self._queued_bytes = 0
         self._tail = b""
@@ -71,10 +69,14 @@ class HttpConnection(asyncio.Protocol):
             flight.cancel()
         if self._streaming:
             self._door.events.unsubscribe(self)
+        story, self._story = self._story, None
+        if story is not None:
+            story.dropped()
 
     def _disown(self) -> None:
         """Leave the door's care: the connection has ended, or speaks WebSocket from now on."""
         self._has_left = True
+        self._reading_paused = False
         self._door.connections.pop(self, None)
         if self._slot is not None:
             self._slot.pop(self, None)
@@ -96,6 +98,8 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has caught up (asyncio)."""
         self._write_paused = False
+        if self._story is not None:
+            self._story.drained()
         self._pump()
 
     def data_received(self, data: bytes) -> None:
@@ -190,95 +194,6 @@ class HttpConnection(asyncio.Protocol):
             self._close_gently()
         elif self._queue or self._reading_paused or self._continue_owed:
             self._pump()
-
-    # -- the reply ----------------------------------------------------------------------------------------------
-
-    def in_flight(self, flight: Flight | None) -> None:
-        """Remember a call, to cancel it should the caller go (``Reply``)."""
-        if flight is not None:
-            self._flight = flight
-
-    def result(self, raw: bytes) -> None:
-        """Answer a call with its result, byte for byte (``Reply``)."""
-        request = self._current
-        if request is None:
-            return
-        if request.pretty or not request.keep_alive or request.keep_alive_said or request.admission.cors:
-            self.respond(200, raw)
-            return
-        self._write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (self._door.status_lines.ok, request.ray, len(raw), raw))
-        self._answered(request)
-
-    def item(self, raw: bytes) -> None:
-        """A plain caller gets the result only (``Reply``)."""
-
-    def fault(self, error: MeshError) -> None:
-        """Answer a call with its error (``Reply``)."""
-        self.refuse(error)
-
-    def refuse(self, error: MeshError) -> None:
-        """Answer with an error (``Reply``)."""
-        if self._current is not None:
-            self.respond(error.http_status, error_body(error, self._current.is_call), error.headers)
-
-    def respond(self, status: int, body: bytes, fields: Fields = ()) -> None:
-        """Answer (``Reply``)."""
-        request = self._current
-        if request is None:
-            return
-        content_type = JSON_TYPE if body else b""
-        if fields and fields[0][0] == b"Content-Type":
-            content_type, fields = fields[0][1], fields[1:]
-        elif request.pretty and body:
-            body = pretty(body)
-        self._write_head(request, status, content_type, fields, b"" if status == 204 else b"%d" % len(body))
-        if body and request.verb != b"HEAD":
-            self._write(body)
-        self._answered(request)
-
-    def stream(self, content_type: bytes) -> bool:
-        """Begin an answer that goes on until one side closes; ``send`` adds to it. ``False`` where it has ended."""
-        request = self._current
-        if request is None:
-            return False
-        request.keep_alive = False
-        self._write_head(request, 200, content_type, (), b"")
-        if request.verb == b"HEAD":
-            self._answered(request)
-            return False
-        self._streaming = True
-        return True
-
-    def send(self, piece: bytes) -> None:
-        """Add to a stream; a reader whose queue is over its bound is cut."""
-        if not (self._lingering or self._transport.is_closing()):
-            self._streamed_bytes += len(piece)
-            self._write(piece)
-            if self._write_paused and self._transport.get_write_buffer_size() > self._door.limits.queue_bytes:
-                self._cut_stuck()
-
-    def upgrade(self, socket: Adopting, fields: Fields) -> None:
-        """Answer 101 with ``fields`` and hand the connection to ``socket``."""
-        request, self._current = self._current, None
-        if request is None:
-            return
-        tail, self._tail = self._tail, b""
-        self._reading_paused = False
-        self._disown()
-        standing = ((b"X-Content-Type-Options", b"nosniff"), (b"Cache-Control", b"no-store"), (b"X-Ray", request.ray))
-        socket.adopt(self._transport, request.head.fields, (*fields, *standing), tail)
-
-    def _write_head(self, request: Request, status: int, content_type: bytes, fields: Fields, length: bytes) -> None:
-        parts = [self._door.status_lines.opening(status, content_type), request.ray, b"\r\n", request.admission.cors]
-        parts += [b"%b: %b\r\n" % field for field in fields]
-        if not request.keep_alive:
-            parts.append(b"Connection: close\r\n")
-        elif request.keep_alive_said:
-            parts.append(b"Connection: keep-alive\r\n")
-        if length:
-            parts.append(b"Content-Length: %b\r\n" % length)
-        parts.append(b"\r\n")
-        self._write(b"".join(parts))
 
     def drain(self) -> None:
         """Close as soon as nothing is in hand."""
@@ -384,17 +299,23 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._arm(now + _PRESENCE_CHECK_S)
 
+    @property
+    def _patience_s(self) -> float:
+        """How long the other side may take nothing of what waits for it."""
+        limits = self._door.limits
+        return limits.write_deadline_s if self._story is None else limits.stream_stall_s
+
     def _watch_writing(self) -> None:
         self._paused_since = self._door.clock.now
         self._taken_bytes = self._streamed_bytes - self._transport.get_write_buffer_size()
-        self._arm(self._paused_since + self._door.limits.write_deadline_s)
+        self._arm(self._paused_since + self._patience_s)
 
     def _check_writing(self, now: float) -> None:
         taken_bytes = self._streamed_bytes - self._transport.get_write_buffer_size()
         if taken_bytes > self._taken_bytes:
             self._paused_since = self._idle_since = now
             self._taken_bytes = taken_bytes
-        elif now - self._paused_since >= self._door.limits.write_deadline_s:
+        elif now - self._paused_since >= self._patience_s:
             self._cut_stuck()
             return
-        self._arm(min(self._paused_since + self._door.limits.write_deadline_s, now + _PACE_CHECK_S))
+        self._arm(min(self._paused_since + self._patience_s, now + _PACE_CHECK_S))

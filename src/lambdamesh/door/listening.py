@@ -7,6 +7,7 @@ leaves newcomers in the kernel's queue, and goes on with whoever is there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import select
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 BACKLOG = 1024
 _GONE = getattr(select, "POLLRDHUP", 0)
+_UNSENT_BYTES = 64 * 1024
 _INT_MAX = 2**31 - 1
 _ACCEPTS_PER_WAKE = 64
 _RETRY_S = 0.25
@@ -169,8 +171,7 @@ def listen_tcp(host: str, port: int, user_timeout_s: float) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(int(user_timeout_s * 1000), _INT_MAX))
+        _set_user_timeout(sock, user_timeout_s)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((host, port))
@@ -217,3 +218,19 @@ def _remove_dead(path: str) -> None:
             Path(path).unlink()
             return
     raise OSError(errno.EADDRINUSE, f"somebody listens on {path}")
+
+
+def be_patient(transport: asyncio.Transport, user_timeout_s: float) -> None:
+    """Have the system wait so long for the other side to take something, and hold little that it has not taken."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    with contextlib.suppress(OSError):
+        _set_user_timeout(sock, user_timeout_s)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+
+
+def _set_user_timeout(sock: socket.socket, user_timeout_s: float) -> None:
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(int(user_timeout_s * 1000), _INT_MAX))

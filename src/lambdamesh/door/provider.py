@@ -8,7 +8,14 @@ from lambdamesh.core.reopening import Claim
 from lambdamesh.door.door import Door
 from lambdamesh.door.websocket import Socket
 from lambdamesh.errors import CallTimeout, Draining
-from lambdamesh.protocol.json_rpc import CODE, Session
+from lambdamesh.protocol import json_rpc, json_rpc_2_provider
+from lambdamesh.protocol.opening import Opening
+
+Session = json_rpc.Session | json_rpc_2_provider.Session
+SESSIONS: dict[str, type[Session]] = {
+    session.code: session for session in (json_rpc.Session, json_rpc_2_provider.Session)
+}
+"""The codecs of a lambda, in the order in which a door prefers none of them."""
 
 GOING_DOWN = "this node is going down: connect to another"
 
@@ -16,23 +23,26 @@ GOING_DOWN = "this node is going down: connect to another"
 class ProviderSocket(Socket):
     """A socket that answers for one lambda, once it has answered ``open`` (``core.ports.Seat``)."""
 
-    __slots__ = ("_claim", "_id", "_open_until", "_seated", "provider")
+    __slots__ = ("_claim", "_id", "_open_until", "_seated", "code", "provider")
 
-    code = CODE
-
-    def __init__(self, door: Door, peer: str, claim: Claim) -> None:
+    def __init__(self, door: Door, peer: str, claim: Claim, code: str) -> None:
         super().__init__(door, peer)
         self._claim: Claim | None = claim
         self._id = claim.text
         self._seated = False
         self._open_until = 0.0
-        self.provider = Session(self.send, self._take, door.sessions, door.bounds)
+        self.code = code
+        self.provider: Session = SESSIONS[code](self.send, self._take, door.sessions, door.bounds)
 
     def opened(self) -> None:
-        """Tell the provider its id and give it a while to answer."""
-        self._open_until = self.door.clock.now + self.door.limits.open_timeout_s
+        """Tell the provider what it has opened and give it a while to answer."""
+        door, claim = self.door, self._claim
+        self._open_until = door.clock.now + door.limits.open_timeout_s
         self._arm()
-        self.provider.open(self._id)
+        if claim is not None:
+            key = door.keys.mint(claim.text, door.clock.unix_ms / 1000)
+            pending = door.registry.unanswered(claim.text)
+            self.provider.open(Opening(claim.text, key, claim.grace_s, door.facts.host_name, pending))
 
     def due_at(self) -> float:
         """When ``expire`` is wanted next."""
@@ -51,7 +61,9 @@ class ProviderSocket(Socket):
     def message(self, message: bytes, utf8_checked: bool) -> None:
         """Read answers."""
         self.provider.receive(message, utf8_checked)
-        self.account_unfinished(self.provider.framing)
+        framing = self.provider.framing
+        if framing is not None:
+            self.account_unfinished(framing)
 
     def _take(self) -> None:
         """``open`` is answered: the lambda is this socket's from now on."""
@@ -60,7 +72,8 @@ class ProviderSocket(Socket):
         if claim is None:
             return
         if self.door.is_ready:
-            refusal = self.door.registry.take(claim, self, time.monotonic(), self.door.clock.unix_ms)
+            now, unix_ms = time.monotonic(), self.door.clock.unix_ms
+            refusal = self.door.registry.take(claim, self, now, unix_ms, self.provider.keep)
         else:
             refusal = Draining(GOING_DOWN)
         if refusal is not None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from lambdamesh.core.admission import Admission
-from lambdamesh.core.relay import Flight
+from lambdamesh.core.flight import Flight
 from lambdamesh.door.head import Head
 from lambdamesh.errors import MeshError
 from lambdamesh.protocol.answer import Answer
@@ -17,6 +17,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 class Request:
     """One whole and legal request, or one that is refused (``refusal``). ``target`` is path and query as they came.
+    ``wishes`` is how its answer is wanted, which most heads say for all requests.
 
     ``is_call`` and ``pretty`` are found by the routes and say how errors and JSON are written. ``peer`` and ``ray`` are
     set by whoever has it answered. What most requests have in common is the class's, which saves setting it.
@@ -34,6 +35,7 @@ class Request:
         self.verb = verb
         self.target = target
         self.head = head
+        self.wishes = head.wishes
         self.admission = admission
         self.body = body
 
@@ -63,8 +65,31 @@ class HttpReply(Reply, Protocol):
     def send(self, piece: bytes) -> None:
         """Add to it."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more of the answer waits than should."""
+
+    def begin(self, content_type: bytes, written: Drained) -> None:
+        """Begin the answer of a call that goes on; ``written`` is told when it may go on faster."""
+
+    def add(self, piece: bytes) -> None:
+        """Add to it."""
+
+    def finish(self) -> None:
+        """It is whole."""
+
     def upgrade(self, socket: Adopting, fields: Fields) -> None:
         """Answer 101 with ``fields`` and hand the connection over."""
+
+
+class Drained(Protocol):
+    """Writes an answer that goes on."""
+
+    def drained(self) -> None:
+        """What was written has been taken."""
+
+    def dropped(self) -> None:
+        """The caller has gone."""
 
 
 class Adopting(Protocol):

@@ -43,6 +43,11 @@ class StatusLines:
 
 def error_body(error: MeshError, is_call: bool) -> bytes:
     """Write ``error`` as the JSON object that callers get."""
+    return msgspec.json.encode(error_fields(error, is_call))
+
+
+def error_fields(error: MeshError, is_call: bool) -> dict[str, object]:
+    """Return the members of that object."""
     fields: dict[str, object] = {"error": error.message, "code": error.code}
     if is_call:
         fields["delivered"] = error.delivered
@@ -51,4 +56,4 @@ def error_body(error: MeshError, is_call: bool) -> bytes:
             fields["rpc_code"] = error.rpc_code
         if error.data is not None:
             fields["data"] = msgspec.Raw(error.data)
-    return msgspec.json.encode(fields)
+    return fields

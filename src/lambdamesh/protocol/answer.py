@@ -1,8 +1,8 @@
-"""The port by which an answer comes back to whoever called."""
+"""The ports by which an answer comes back to whoever called."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from lambdamesh.errors import MeshError
 
@@ -18,3 +18,10 @@ class Answer(Protocol):
 
     def fault(self, error: MeshError) -> None:
         """The call ended in ``error``, which says whether it was delivered."""
+
+
+class Pending(Answer, Protocol):
+    """An answer that a provider owes, perhaps on another socket than the one that took the call."""
+
+    def moved(self, provider: Any) -> None:
+        """``provider``, a port of the core, owes it from now on."""

@@ -6,28 +6,27 @@ and results are bytes that are spliced in and cut out, never decoded.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
-from lambdamesh.errors import BadAnswer, InvalidParams, LambdaError, MeshError, MethodNotFound
-from lambdamesh.protocol.answer import Answer
+from lambdamesh.errors import MeshError
+from lambdamesh.protocol.answer import Pending
+from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.framing import Framing
-from lambdamesh.protocol.json_text import NULL, SHALLOW_BYTES, SurrogatesAside, is_shallow, is_utf8, lenient
+from lambdamesh.protocol.json_text import NULL, SurrogatesAside, is_utf8, lenient
+from lambdamesh.protocol.opening import Opening
+from lambdamesh.protocol.outcome import ABSENT, bad_answer, settle
 from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
 
 CODE = "json-rpc"
-
-_ABSENT = msgspec.Raw(b"")
 
 
 class _Envelope(msgspec.Struct, gc=False):
     id: int
     result: msgspec.Raw = msgspec.Raw(NULL)
-    error: msgspec.Raw = _ABSENT
-    method: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = ABSENT
+    method: msgspec.Raw = ABSENT
 
 
 class _WrittenEnvelope(msgspec.Struct, gc=False):
@@ -35,21 +34,12 @@ class _WrittenEnvelope(msgspec.Struct, gc=False):
 
     id: float
     result: msgspec.Raw = msgspec.Raw(NULL)
-    error: msgspec.Raw = _ABSENT
-    method: msgspec.Raw = _ABSENT
-
-
-class _ErrorObject(msgspec.Struct, gc=False):
-    code: msgspec.Raw = _ABSENT
-    message: msgspec.Raw = _ABSENT
-    data: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = ABSENT
+    method: msgspec.Raw = ABSENT
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_written_envelope = msgspec.json.Decoder(_WrittenEnvelope).decode
-_decode_error_object = msgspec.json.Decoder(_ErrorObject).decode
-_RPC_CODE = re.compile(rb"-?[0-9]{1,18}\Z")
-_RPC_CODES: dict[int, type[LambdaError]] = {-32601: MethodNotFound, -32602: InvalidParams}
 
 
 class Session:
@@ -61,6 +51,9 @@ class Session:
 
     __slots__ = ("_counters", "_on_open", "_send", "framing", "is_open", "number", "pending")
 
+    code = CODE
+    keep: tuple[int, ...] = ()
+
     def __init__(
         self, send: Callable[[bytes], None], on_open: Callable[[], None], counters: SessionCounters, bounds: Bounds
     ) -> None:
@@ -70,26 +63,37 @@ class Session:
         self.framing = Framing(bounds)
         self.is_open = False
         self.number = 0
-        self.pending: dict[int, Answer] = {}
+        self.pending: dict[int, Pending] = {}
 
-    def open(self, lambda_id: bytes) -> None:
+    def open(self, opening: Opening) -> None:
         """Tell the provider its id; ``on_open`` is called when it has answered."""
-        self._send(b'{"method":"open","params":["%b"],"id":0}' % lambda_id)
+        self._send(b'{"method":"open","params":["%b"],"id":0}' % opening.lambda_id)
 
-    def call(self, method: bytes, body: bytes, answer: Answer) -> int:
-        """Send one call and return its number. ``method`` is a JSON string, ``body`` a JSON text."""
+    def call(self, call: Call, answer: Pending) -> int:
+        """Send one call and return its number."""
         self.number = number = self.number + 1
         self.pending[number] = answer
-        self._send(b'{"method":%b,"params":[%b],"id":%d}' % (method, body, number))
+        self._send(b'{"method":%b,"params":[%b],"id":%d}' % (call.method, call.body, number))
         return number
 
-    def notify(self, method: bytes, body: bytes) -> None:
+    def notify(self, call: Call) -> None:
         """Send one notification, which has no answer."""
-        self._send(b'{"method":%b,"params":[%b],"id":null}' % (method, body))
+        self._send(b'{"method":%b,"params":[%b],"id":null}' % (call.method, call.body))
 
     def cancel(self, number: int) -> None:
         """Forget call ``number``; this codec has no word to tell the provider."""
         self.pending.pop(number, None)
+
+    def credit(self, number: int, add: int) -> None:
+        """This codec has no streams."""
+
+    def keepable(self) -> tuple[int, ...]:
+        """Return nothing: who re-opens a lambda with this codec has no word to say what it still holds."""
+        return ()
+
+    def suspend(self, error: MeshError) -> None:
+        """End every call with ``error``: no other socket could answer it."""
+        self.end(error)
 
     def end(self, error: MeshError) -> None:
         """Answer every open call with ``error``."""
@@ -130,7 +134,7 @@ class Session:
             self._settle(envelope)
 
     def _settle(self, envelope: _Envelope) -> None:
-        is_answer = envelope.method is _ABSENT or bytes(envelope.method) == NULL
+        is_answer = envelope.method is ABSENT or bytes(envelope.method) == NULL
         if not self.is_open and envelope.id == 0 and is_answer:
             self._opened(envelope)
             return
@@ -138,16 +142,7 @@ class Session:
         if answer is None:
             self._counters.unknown_answers += 1
             return
-        error = envelope.error
-        is_error = error is not _ABSENT and bytes(error) != NULL
-        raw = bytes(error if is_error else envelope.result)
-        if len(raw) > SHALLOW_BYTES and not is_shallow(raw):
-            self._counters.bad_answers += 1
-            answer.fault(_BAD_ANSWER)
-        elif is_error:
-            answer.fault(_lambda_error(raw))
-        else:
-            answer.result(raw)
+        settle(answer, envelope.result, envelope.error, self._counters)
 
     def _opened(self, envelope: _Envelope) -> None:
         if bytes(envelope.error) not in (b"", NULL):
@@ -170,7 +165,7 @@ class Session:
                 self._counters.unknown_answers += 1
             return
         self._counters.bad_answers += 1
-        answer.fault(_BAD_ANSWER)
+        answer.fault(bad_answer())
 
 
 def _read_envelope(value: bytes) -> _Envelope | None:
@@ -188,36 +183,9 @@ def _read_envelope(value: bytes) -> _Envelope | None:
         return None
     envelope = _Envelope(int(written.id), written.result, written.error, written.method)
     envelope.result = msgspec.Raw(aside.restore(bytes(envelope.result)))
-    if envelope.error is not _ABSENT:
+    if envelope.error is not ABSENT:
         envelope.error = msgspec.Raw(aside.restore(bytes(envelope.error)))
     return envelope
-
-
-_BAD_ANSWER = BadAnswer(
-    "the lambda ran the call, but its answer is not JSON (RFC 8259, UTF-8, at most 512 levels): mend the provider"
-)
-
-
-def _lambda_error(raw: bytes) -> MeshError:
-    """Read the ``error`` of an answer: a string is the message, an object has one, anything else is its JSON text."""
-    if raw.startswith(b'"'):
-        return LambdaError(_readable(lenient(raw)))
-    if not raw.startswith(b"{"):
-        return LambdaError(raw.decode())
-    aside = SurrogatesAside(raw)
-    fields = _decode_error_object(aside.plain)
-    message, code, data = (aside.restore(bytes(field)) for field in (fields.message, fields.code, fields.data))
-    rpc_code = int(code) if _RPC_CODE.match(code) else None
-    if message in (b"", NULL):
-        text = raw.decode()
-    else:
-        text = _readable(lenient(message)) if message.startswith(b'"') else message.decode()
-    return _RPC_CODES.get(rpc_code or 0, LambdaError)(text, rpc_code=rpc_code, data=data or None)
-
-
-def _readable(text: Any) -> str:
-    """Have a replacement character for each lone surrogate of ``text``."""
-    return str(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _ignore(*_: object) -> None:

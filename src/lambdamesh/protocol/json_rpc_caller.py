@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
+from lambdamesh.protocol.asked import Asked
 from lambdamesh.protocol.framing import Framing
 from lambdamesh.protocol.json_text import (
     NULL,
@@ -40,27 +41,12 @@ class _Request(msgspec.Struct, gc=False):
 _decode_request = msgspec.json.Decoder(_Request).decode
 
 
-class Asked(msgspec.Struct, gc=False):
-    """One request: ``id`` as the caller wrote it (``null`` for a notification), ``body`` JSON text.
-
-    ``fault`` says what is wrong with a request whose id could be read, else it is ``None``.
-    """
-
-    id: bytes
-    method: str
-    body: bytes
-    fault: str | None = None
-
-    @property
-    def is_notification(self) -> bool:
-        """Whether nobody waits for an answer."""
-        return self.id == NULL
-
-
 class CallerSession:
     """One conversation with a caller; ``send`` takes one whole message, ``on_request`` each request."""
 
     __slots__ = ("_on_request", "_send", "framing")
+
+    code = CODE
 
     def __init__(self, send: Callable[[bytes], None], on_request: Callable[[Asked], None], bounds: Bounds) -> None:
         self._send = send
@@ -71,10 +57,13 @@ class CallerSession:
         """Answer a request; ``result`` is JSON text."""
         self._send(b'{"id":%b,"result":%b,"error":null}' % (request_id, result))
 
-    def refuse(self, request_id: bytes, status: int, body: bytes) -> None:
+    def refuse(self, request_id: bytes, status: int, fields: Mapping[str, object], ray: bytes) -> None:
         """Answer a request with the status and the body that HTTP would have given."""
-        message = quoted(f"error {status}: {body.decode()}")
+        message = quoted(f"error {status}: {msgspec.json.encode(fields).decode()}")
         self._send(b'{"id":%b,"result":null,"error":%b}' % (request_id, message))
+
+    def item(self, request_id: bytes, raw: bytes) -> None:
+        """This codec has no streams."""
 
     def release(self) -> None:
         """Hold nothing any more: whoever sends holds this session, and nobody shall hold the other for ever."""

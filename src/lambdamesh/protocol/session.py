@@ -6,15 +6,17 @@ from typing import NamedTuple
 
 
 class Bounds(NamedTuple):
-    """What a session takes: bytes of one value, and values of one message."""
+    """What a session takes: bytes of one value, values of one message, bytes of one item of a stream."""
 
     message_bytes: int
     message_values: int
+    item_bytes: int = 64 * 1024
 
 
 SESSION_COUNTERS: tuple[tuple[str, str], ...] = (
     ("unknown_answers", "Answers of providers to no call that is open."),
     ("bad_answers", "Answers of providers that were not JSON."),
+    ("stream_overruns", "Streams cancelled because of an item beyond its credit, or of one that was too large."),
 )
 """Name and meaning of each counter; each is a field of ``SessionCounters`` and a metric."""
 
@@ -26,6 +28,7 @@ class SessionCounters:
 
     unknown_answers: int
     bad_answers: int
+    stream_overruns: int
 
     def __init__(self) -> None:
         for name in self.__slots__:

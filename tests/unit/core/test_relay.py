@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from lambdamesh.core.flight import Flight
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.relay import Call, Flight
 from lambdamesh.errors import (
     BadRequest,
     CallTimeout,
@@ -21,6 +21,7 @@ from lambdamesh.errors import (
     Overloaded,
     PeerUnreachable,
 )
+from lambdamesh.protocol.call import Call
 from tests.unit.fakes import TEXT, FakeDirectory, FakeSeat, Told, World, an_id
 
 
@@ -40,7 +41,7 @@ def notify(world: World, text: bytes = TEXT) -> MeshError | None:
 def test_a_call_reaches_its_lambda_and_comes_back() -> None:
     world = World()
     seat, told = world.open(), Told()
-    assert world.call(told, body=b'{"a":1}') is not None
+    assert world.call(told, body=b'{"a":1}', credit=1) is not None
     assert seat.provider.calls == [(1, b'"test"', b'{"a":1}')]
     seat.provider.pending[1].item(b"1")
     seat.provider.answer(1, b"5")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from lambdamesh.core.flight import Flight
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.relay import Flight
 from lambdamesh.core.reopening import Key
 from lambdamesh.errors import Draining, LambdaGone, Overloaded
 from tests.unit.fakes import TEXT, Told, World, an_id

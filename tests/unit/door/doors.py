@@ -9,8 +9,8 @@ from lambdamesh.access.local_door import LocalDoor
 from lambdamesh.access.resume_keys import ResumeKeys
 from lambdamesh.core.budget import Budget
 from lambdamesh.core.clock import Clock
+from lambdamesh.core.flight import Flight
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.relay import Flight
 from lambdamesh.directory.alone import Alone
 from lambdamesh.door.door import Core, Door, Facts
 from lambdamesh.door.request import Adopting, Fields, Request
@@ -18,6 +18,7 @@ from lambdamesh.door.routes import Routes
 from lambdamesh.errors import MeshError
 from lambdamesh.ids import LambdaId, Rays, parse_lambda_id
 from lambdamesh.protocol.session import SessionCounters
+from tests.lambda_ids import NEEDS_KEY
 from tests.unit.door.heads import request_of
 from tests.unit.fakes import MACHINE, NOW_MS, TEXT, FakeSeat, Told, World
 
@@ -89,9 +90,9 @@ class Stage:
         self.seat: FakeSeat = self.world.open()
         self._minted = parse_lambda_id(TEXT)
 
-    def _mint(self) -> LambdaId:
+    def _mint(self, needs_key: bool) -> LambdaId:
         self._minted = LambdaId(MACHINE, self._minted.uid + 1)
-        return self._minted
+        return LambdaId(MACHINE, self._minted.uid | (NEEDS_KEY << 12)) if needs_key else self._minted
 
     def ask(self, request: Request, *, over_http: bool = True) -> Reply:
         """Dispatch as a connection does."""

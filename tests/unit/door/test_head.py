@@ -92,7 +92,7 @@ def test_a_head_is_16_kib_and_100_lines(size_bytes: int, lines: int, is_refused:
 )
 def test_preferences(prefer: bytes, wait_s: float | None, respond_async: bool) -> None:
     head = head_of((b"Prefer", prefer))
-    assert (head.wait_s, head.respond_async) == (wait_s, respond_async)
+    assert (head.wishes.wait_s, head.wishes.respond_async) == (wait_s, respond_async)
 
 
 @pytest.mark.parametrize(

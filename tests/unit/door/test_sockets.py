@@ -11,10 +11,11 @@ import json
 import pytest
 import structlog
 
+from lambdamesh.core.flight import Flight
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.relay import Flight
-from lambdamesh.door.caller import CallerSocket, Question
+from lambdamesh.door.caller import CallerSocket
 from lambdamesh.door.provider import ProviderSocket
+from lambdamesh.door.question import Question
 from lambdamesh.door.request import Reply, Request
 from lambdamesh.errors import LambdaLost
 from lambdamesh.protocol.json_rpc import Session

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from lambdamesh.errors import BadAnswer, InvalidParams, LambdaError, LambdaLost, MethodNotFound
+from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.json_rpc import Session
+from lambdamesh.protocol.opening import Opening
 from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
 from tests.unit.fakes import Told
 
@@ -28,7 +30,7 @@ class Talk:
 
     def call(self, body: bytes = b"1") -> Told:
         told = Told()
-        self.session.call(b'"test"', body, told)
+        self.session.call(Call(b"", b'"test"', body, 60.0), told)
         return told
 
     def receive(self, *messages: bytes) -> None:
@@ -52,7 +54,7 @@ def lambda_error_of(message: bytes) -> LambdaError:
 
 def test_the_exchange_of_the_reference() -> None:
     talk = Talk(is_open=False)
-    talk.session.open(b"rhowRuuCUoE5vlcA")
+    talk.session.open(Opening(b"rhowRuuCUoE5vlcA"))
     talk.receive(b'{"id":0,"result":"ok"}')
     told = talk.call(b'{"hello":"world"}')
     talk.receive(b'{"id":1,"result":{"echo":{"hello":"world"}}}')
@@ -97,12 +99,12 @@ def test_calls_are_numbered_from_1_and_answered_in_any_order() -> None:
 def test_numbers_go_on_where_they_are_set() -> None:
     talk = Talk()
     talk.session.number = 41
-    assert talk.session.call(b'"test"', b"1", Told()) == 42
+    assert talk.session.call(Call(b"", b'"test"', b"1", 60.0), Told()) == 42
 
 
 def test_a_notification_has_no_id() -> None:
     talk = Talk()
-    talk.session.notify(b'"seen"', b"42")
+    talk.session.notify(Call(b"", b'"seen"', b"42", 60.0))
     assert talk.sent == [b'{"method":"seen","params":[42],"id":null}']
     assert not talk.session.pending
 
@@ -256,8 +258,8 @@ def test_the_end_answers_every_open_call_once() -> None:
 def test_a_caller_may_go_while_the_calls_before_its_own_are_ended() -> None:
     talk, second = Talk(), Told()
     first = Told(then=lambda: talk.session.cancel(2))
-    talk.session.call(b'"test"', b"1", first)
-    talk.session.call(b'"test"', b"1", second)
+    talk.session.call(Call(b"", b'"test"', b"1", 60.0), first)
+    talk.session.call(Call(b"", b'"test"', b"1", 60.0), second)
     talk.session.end(LambdaLost("gone"))
     assert (first.outcomes, second.outcomes) == (1, 0)
 

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from lambdamesh.protocol.json_rpc_caller import Asked, CallerSession
+from lambdamesh.protocol.asked import Asked
+from lambdamesh.protocol.json_rpc_caller import CallerSession
 from lambdamesh.protocol.json_text import is_json
 from lambdamesh.protocol.session import Bounds, SessionClosed
 
@@ -111,7 +112,7 @@ def test_answers_echo_the_id_and_splice_the_result() -> None:
     sent: list[bytes] = []
     session = CallerSession(sent.append, lambda _asked: None, Bounds(100, 1024))
     session.answer(b'"x"', b'{"a":1.0}')
-    session.refuse(b"1e2", 404, b'{"error":"no \\"such\\" lambda"}')
+    session.refuse(b"1e2", 404, {"error": 'no "such" lambda'}, b"ray")
     assert sent[0] == b'{"id":"x","result":{"a":1.0},"error":null}'
     assert is_json(sent[1])
     assert json.loads(sent[1]) == {"id": 1e2, "result": None, "error": 'error 404: {"error":"no \\"such\\" lambda"}'}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lambdamesh.errors import BadAnswer
+from lambdamesh.protocol.asked import Asked
+from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.json_rpc import Session
-from lambdamesh.protocol.json_rpc_caller import Asked, CallerSession
+from lambdamesh.protocol.json_rpc_caller import CallerSession
 from lambdamesh.protocol.session import Bounds, SessionCounters
 from tests.unit.fakes import Told
 
@@ -37,7 +39,7 @@ def test_an_unreadable_request_is_answered_with_its_own_id(message: bytes, reque
     (one,) = asked
     assert one.fault
     assert one.id == request_id
-    session.refuse(one.id, 400, b"{}")
+    session.refuse(one.id, 400, {}, b"")
     assert sent[0].startswith(b'{"id":%b,"result":null,"error":' % request_id)
 
 
@@ -50,8 +52,8 @@ def settled(message: bytes) -> tuple[Told, SessionCounters]:
     session = Session(lambda _message: None, lambda: None, counters, BOUNDS)
     session.receive(b'{"id":0,"result":"ok"}', False)
     first, second = Told(), Told()
-    session.call(b'"test"', b"1", first)
-    session.call(b'"test"', b"2", second)
+    session.call(Call(b"", b'"test"', b"1", 60.0), first)
+    session.call(Call(b"", b'"test"', b"2", 60.0), second)
     session.receive(message, False)
     assert not second.outcomes
     return first, counters

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from lambdamesh.core.relay import Call
 from lambdamesh.door.door import Door
-from lambdamesh.door.request import Reply, Request
+from lambdamesh.door.request import HttpReply, Reply, Request
+from lambdamesh.door.stream_forms import StreamForm
+from lambdamesh.door.streaming import HttpStream
 from lambdamesh.door.targets import (
     REMEMBERED_BYTES,
     REMEMBERED_TARGETS,
@@ -19,6 +20,7 @@ from lambdamesh.door.targets import (
 )
 from lambdamesh.errors import BadRequest, MeshError, Unsupported
 from lambdamesh.ids import parse_lambda_id
+from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.json_text import NULL, is_json
 
 _ENCODED = "the body is plain JSON: send it without Content-Encoding"
@@ -84,20 +86,20 @@ class Calls:
         Raises:
             MeshError: the call is refused.
         """
-        head = request.head
+        wishes = request.wishes
         request.is_call = True
         request.pretty = target.pretty
-        if head.is_encoded:
+        if request.head.is_encoded:
             raise Unsupported(_ENCODED)
         body = request.body or NULL
         if not is_json(body):
             raise BadRequest("the body is not JSON (RFC 8259, in UTF-8, at most 512 levels)")
         timeout_s = target.timeout_s
         if timeout_s is None:
-            wait_s = head.wait_s
+            wait_s = wishes.wait_s
             timeout_s = self._call_timeout_s if wait_s is None else min(wait_s, self._timeout_max_s)
-        call = Call(target.lambda_id, target.method, body, timeout_s)
-        if head.respond_async:
+        call = Call(target.lambda_id, target.method, body, timeout_s, request.ray, wishes.traceparent, wishes.credit)
+        if wishes.respond_async:
             refusal = self._door.relay.notify(call, monotonic())
             if refusal is not None:
                 raise refusal
@@ -105,4 +107,13 @@ class Calls:
             return
         # From here on the body is the relay's: nobody holds it while the call is in flight.
         request.body = b""
-        reply.in_flight(self._relay_call(call, reply, monotonic()))
+        if wishes.stream is not None and reply.owns_connection:
+            self._stream(call, wishes.stream, cast("HttpReply", reply))
+        else:
+            reply.in_flight(self._relay_call(call, reply, monotonic()))
+
+    def _stream(self, call: Call, form: StreamForm, reply: HttpReply) -> None:
+        limits = self._door.limits
+        call.credit = limits.stream_credit
+        stream = HttpStream(reply, form, self._door.wheel, limits.stream_ping_s)
+        stream.in_flight(self._relay_call(call, stream, monotonic()))

@@ -6,32 +6,32 @@ from lambdamesh.core.reopening import Claim, Key
 from lambdamesh.door.caller import CallerSocket
 from lambdamesh.door.door import Door
 from lambdamesh.door.handshake import Offer, check_handshake, read_offer, says_why_by_close
-from lambdamesh.door.provider import GOING_DOWN, ProviderSocket
+from lambdamesh.door.provider import GOING_DOWN, SESSIONS, ProviderSocket
 from lambdamesh.door.registration import registration_headers
 from lambdamesh.door.request import Fields, HttpReply, Request
 from lambdamesh.door.targets import Target, seconds
 from lambdamesh.door.turned_away import TurnedAway
 from lambdamesh.errors import Draining, Forbidden, MeshError
-from lambdamesh.protocol.json_rpc import CODE
+from lambdamesh.protocol import json_rpc, json_rpc_2
 
-CODECS = (CODE.encode(),)
+CODECS = tuple(code.encode() for code in SESSIONS)
 
 
 def open_lambda(door: Door, request: Request, reply: HttpReply, target: Target) -> None:
     """Open a lambda under a new id."""
     offer = _shake(request)
-    grace_s = _grace_s(door, target)
+    grace_s = _grace_s(door, offer, target)
     if not door.is_ready:
         _turn_away(door, request, reply, offer, Draining(GOING_DOWN))
         return
-    text = door.mint().text
+    text = door.mint(_code(offer) == json_rpc_2.CODE).text
     _seat(door, request, reply, offer, Claim(text, True, Key.NONE, grace_s, _headers(request, offer)))
 
 
 def reopen_lambda(door: Door, request: Request, reply: HttpReply, target: Target) -> None:
     """Open a lambda again under its id."""
     offer = _shake(request)
-    grace_s = _grace_s(door, target)
+    grace_s = _grace_s(door, offer, target)
     text = target.segments[2]
     claim = Claim(text, False, _key(door, request, offer, target), grace_s, _headers(request, offer))
     refusal = _refusal(door, request, claim)
@@ -48,7 +48,7 @@ def connect(door: Door, request: Request, reply: HttpReply, _target: Target) -> 
     if not door.is_ready:
         _turn_away(door, request, reply, offer, Draining(GOING_DOWN))
         return
-    reply.upgrade(CallerSocket(door, request), _protocol(offer))
+    reply.upgrade(CallerSocket(door, request, _code(offer)), _protocol(offer))
 
 
 def events(door: Door, _request: Request, reply: HttpReply, _target: Target) -> None:
@@ -62,8 +62,11 @@ def _shake(request: Request) -> Offer:
 
 
 def _seat(door: Door, request: Request, reply: HttpReply, offer: Offer, claim: Claim) -> None:
-    key = door.keys.mint(claim.text, door.clock.unix_ms / 1000)
-    reply.upgrade(ProviderSocket(door, request.peer, claim), (*_protocol(offer), (b"Lambda-Resume-Key", key)))
+    code = _code(offer)
+    fields = _protocol(offer)
+    if code == json_rpc.CODE:
+        fields = (*fields, (b"Lambda-Resume-Key", door.keys.mint(claim.text, door.clock.unix_ms / 1000)))
+    reply.upgrade(ProviderSocket(door, request.peer, claim, code), fields)
 
 
 def _turn_away(door: Door, request: Request, reply: HttpReply, offer: Offer, refusal: MeshError) -> None:
@@ -80,9 +83,15 @@ def _headers(request: Request, offer: Offer) -> bytes:
     return registration_headers(request, offer.codec)
 
 
-def _grace_s(door: Door, target: Target) -> float:
+def _code(offer: Offer) -> str:
+    return json_rpc.CODE if offer.codec is None else offer.codec.decode()
+
+
+def _grace_s(door: Door, offer: Offer, target: Target) -> float:
     grace = target.query.get("grace")
-    return 0.0 if grace is None else seconds(grace, door.limits.grace_max_s, "grace")
+    if grace is None:
+        return door.limits.grace_s if _code(offer) == json_rpc_2.CODE else 0.0
+    return seconds(grace, door.limits.grace_max_s, "grace")
 
 
 def _key(door: Door, request: Request, offer: Offer, target: Target) -> Key:

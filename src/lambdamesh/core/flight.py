@@ -1,0 +1,186 @@
+"""One call that has been accepted, until it ends by exactly one outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from lambdamesh.core.budget import Budget
+from lambdamesh.core.counters import Counters
+from lambdamesh.core.ports import Provider
+from lambdamesh.core.registry import Lambda
+from lambdamesh.core.wheel import SWEEP_S, Slot, Wheel
+from lambdamesh.errors import CallTimeout, LambdaLost, MeshError
+from lambdamesh.protocol.answer import Answer
+from lambdamesh.protocol.call import Call
+
+
+class Ending(Protocol):
+    """What flights have in common: the relay that took them."""
+
+    budget: Budget
+    counters: Counters
+    wheel: Wheel
+    stream_credit_max: int
+    on_bug: Callable[[], None]
+
+
+class Flight:
+    """A call that has been accepted; it ends by exactly one of its methods and tells ``answer`` so.
+
+    Only whoever takes it out of its provider's ``pending`` (or out of the waiting line) may end it, which is why two
+    can never do so.
+    """
+
+    __slots__ = ("_answer", "_call", "_deadline_at", "_lambda", "_provider", "_relay", "number", "slot")
+
+    def __init__(self, relay: Ending, answer: Answer, provider: Provider | None) -> None:
+        self._relay = relay
+        self._answer = answer
+        self._provider = provider
+        self.number = 0
+        self._call: Call | None = None
+        self._lambda: Lambda | None = None
+        self.slot: Slot
+
+    def wait(self, call: Call, held: Lambda, wheel: Wheel, deadline_at: float) -> None:
+        """Join the line of the calls that wait for ``held``."""
+        self.slot = wheel.add(self, deadline_at)
+        self._deadline_at = deadline_at
+        self._call = call
+        self._lambda = held
+        if held.waiting is None:
+            held.waiting = []
+        held.waiting.append(self)
+
+    def deliver(self, provider: Provider, now: float) -> None:
+        """The lambda is back: send the call that waited, with the time that it has left."""
+        call = self._call
+        self._forget()
+        if call is not None:
+            self._provider = provider
+            call.timeout_s = max(self._deadline_at - now, 0.0)
+            self.number = provider.call(call, self)
+
+    def moved(self, provider: Provider) -> None:
+        """Another socket's provider owes the answer from now on (``Pending``)."""
+        self._provider = provider
+
+    def give_up(self, error: MeshError) -> None:
+        """The lambda will not come back."""
+        self._forget()
+        self.slot.pop(self, None)
+        self._tell(error)
+
+    def _tell(self, error: MeshError) -> None:
+        # A bug on the side of one caller is not the provider's, nor that of the callers behind it.
+        try:
+            self._answer.fault(error)
+        except Exception:
+            self._relay.on_bug()
+
+    def result(self, raw: bytes) -> None:
+        """The provider answered."""
+        self.slot.pop(self, None)
+        relay = self._relay
+        relay.counters.calls_answered += 1
+        try:
+            self._answer.result(raw)
+        except Exception:
+            relay.on_bug()
+
+    def item(self, raw: bytes) -> None:
+        """Only a ``StreamFlight`` has items."""
+
+    def credit(self, add: int) -> None:
+        """Only a ``StreamFlight`` has items."""
+
+    def fault(self, error: MeshError) -> None:
+        """The provider answered with an error, or its socket ended."""
+        self.slot.pop(self, None)
+        if isinstance(error, LambdaLost):
+            self._relay.counters.calls_lost += 1
+        else:
+            self._relay.counters.calls_answered += 1
+        self._tell(error)
+
+    def expire(self, now: float) -> None:
+        """The deadline has passed."""
+        self._withdraw()
+        self._relay.counters.calls_timed_out += 1
+        if self._provider is None:
+            error = CallTimeout("the lambda did not come back before the deadline: nothing was run", delivered="no")
+        else:
+            error = CallTimeout("the lambda did not answer before the deadline: the call may have run")
+        self._tell(error)
+
+    def cancel(self) -> None:
+        """The caller has gone: free its place, tell the provider where its codec can, answer nobody."""
+        self.slot.pop(self, None)
+        self._withdraw()
+        self._relay.counters.calls_cancelled += 1
+
+    def _withdraw(self) -> None:
+        if self._provider is not None:
+            self._provider.cancel(self.number)
+        elif self._lambda is not None and self._lambda.waiting is not None:
+            self._lambda.waiting.remove(self)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Hold the body no longer."""
+        if self._call is not None:
+            self._relay.budget.release(len(self._call.body))
+        self._call = self._lambda = None
+
+
+class StreamFlight(Flight):
+    """A call whose caller takes items: its deadline is the longest silence between two of them.
+
+    ``_credit`` is how many items may still come. Where none may, the silence is the caller's and no deadline passes.
+    """
+
+    __slots__ = ("_credit", "_heard_at", "_timeout_s")
+
+    def __init__(self, relay: Ending, answer: Answer, provider: Provider | None, call: Call) -> None:
+        super().__init__(relay, answer, provider)
+        self._timeout_s = call.timeout_s
+        self._credit = call.credit
+        self._heard_at = 0.0
+
+    def item(self, raw: bytes) -> None:
+        """The provider sent a value of its stream."""
+        relay = self._relay
+        relay.counters.stream_items += 1
+        self._credit -= 1
+        self._heard()
+        try:
+            self._answer.item(raw)
+        except Exception:
+            relay.on_bug()
+
+    def credit(self, add: int) -> None:
+        """The caller takes ``add`` more items, as far as that is not too many at once."""
+        add = min(add, self._relay.stream_credit_max - self._credit)
+        if add <= 0:
+            return
+        self._credit += add
+        if self._provider is not None:
+            self._heard()
+            self._provider.credit(self.number, add)
+        elif self._call is not None:
+            self._call.credit += add
+
+    def expire(self, now: float) -> None:
+        """Nothing has come for as long as may be, unless nothing was wanted."""
+        silent_since = self._heard_at
+        if self._credit <= 0 and self._provider is not None:
+            silent_since = now
+        if silent_since + self._timeout_s > now:
+            self.slot = self._relay.wheel.add(self, silent_since + self._timeout_s)
+        else:
+            super().expire(now)
+
+    def _heard(self) -> None:
+        # The wheel's clock may be one sweep behind, and a deadline is never early.
+        self._heard_at = self._relay.wheel.now + SWEEP_S

@@ -1,0 +1,215 @@
+"""The lambdas that a caller opened over its own socket: ten thousand of them need no other (contract: `/connect`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from lambdamesh.core.reopening import Claim, Key
+from lambdamesh.door.door import Door
+from lambdamesh.door.provider import GOING_DOWN
+from lambdamesh.door.question import Question
+from lambdamesh.door.registration import registration_headers
+from lambdamesh.door.request import Request
+from lambdamesh.errors import BadRequest, CallerOverloaded, Draining, Forbidden, LambdaNotFound, NotFound
+from lambdamesh.protocol import json_rpc_2
+from lambdamesh.protocol.json_rpc_2_caller import CallerSession
+from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
+from lambdamesh.protocol.session import Bounds, SessionCounters
+
+_SHARES = 4
+"""One lambda may fill one of so many parts of the queue."""
+
+
+class SharedSocket(Protocol):
+    """The socket that they share."""
+
+    door: Door
+    handshake: Request
+    congested: bool
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that the other side has not taken yet."""
+
+    def send(self, message: bytes) -> None:
+        """Send one message."""
+
+
+class _Open(msgspec.Struct, gc=False):
+    id: str | None = None
+    key: str | None = None
+    grace_s: float | None = None
+    keep: list[int] = []
+
+
+class _Close(msgspec.Struct, gc=False):
+    id: str
+
+
+_decode_open = msgspec.json.Decoder(_Open).decode
+_decode_close = msgspec.json.Decoder(_Close).decode
+
+
+class Share:
+    """The place of one lambda on a socket that it shares (``core.ports.Seat``).
+
+    It has had its part of the queue where so many bytes were sent to it since the queue was last shorter than that.
+    """
+
+    __slots__ = ("_lambdas", "_period", "_sent_bytes", "provider", "text")
+
+    code = json_rpc_2.CODE
+
+    def __init__(self, lambdas: SharedLambdas, text: bytes, counters: SessionCounters, bounds: Bounds) -> None:
+        self._lambdas = lambdas
+        self._period = 0
+        self._sent_bytes = 0
+        self.text = text
+        self.provider = LambdaCalls(self._send, counters, bounds, text, (b'"%b.' % text, b'"'))
+        self.provider.has_meta = True
+
+    @property
+    def congested(self) -> bool:
+        """Whether more bytes wait for the socket than may, or more of this lambda than its part."""
+        lambdas = self._lambdas
+        if lambdas.socket.congested:
+            return True
+        return lambdas.is_filling() and self._period == lambdas.period and self._sent_bytes > lambdas.part_bytes
+
+    def _send(self, message: bytes) -> None:
+        lambdas = self._lambdas
+        if self._period != lambdas.period:
+            self._period = lambdas.period
+            self._sent_bytes = 0
+        self._sent_bytes += len(message)
+        lambdas.socket.send(message)
+
+    def close(self, code: int, reason: str) -> None:
+        """Tell the client that this lambda has ended; the others go on."""
+        self._lambdas.closed(self, code, reason)
+
+
+class SharedLambdas:
+    """Opens and closes the lambdas of one socket. ``part_bytes`` is what one of them may fill of the queue.
+
+    ``period`` counts how often the queue was found shorter than that.
+    """
+
+    __slots__ = ("_headers", "_seats", "_session", "part_bytes", "period", "socket")
+
+    def __init__(self, socket: SharedSocket, session: CallerSession) -> None:
+        self.socket = socket
+        self.part_bytes = socket.door.limits.queue_bytes // _SHARES
+        self.period = 0
+        self._session = session
+        self._seats: dict[bytes, Share] = {}
+        self._headers: bytes | None = None
+
+    def is_filling(self) -> bool:
+        """Whether more waits for the socket than one lambda may fill."""
+        if self.socket.waiting_bytes > self.part_bytes:
+            return True
+        self.period += 1
+        return False
+
+    def endpoint(self, method: str) -> Callable[[Question], None] | None:
+        """Find who answers a request that is no route of HTTP."""
+        if "/" in method:
+            return None
+        return {"lambda.open": self._open, "lambda.close": self._close}.get(method, _refuse_unknown)
+
+    def _open(self, question: Question) -> None:
+        door = self.socket.door
+        if not door.is_ready:
+            raise Draining(GOING_DOWN)
+        if len(self._seats) >= door.limits.socket_lambdas:
+            door.counters.overloaded_socket += 1
+            raise CallerOverloaded(f"this socket has opened {door.limits.socket_lambdas} lambdas: open another socket")
+        try:
+            wanted = _decode_open(question.body if question.body != b"null" else b"{}")
+        except msgspec.MsgspecError as error:
+            raise BadRequest(f"lambda.open: {error}") from None
+        claim = self._claim(wanted)
+        refusal = door.registry.refusal(claim, door.clock.unix_ms)
+        if refusal is not None:
+            door.counters.reopens_refused += 1
+            raise refusal
+        unanswered = door.registry.unanswered(claim.text)
+        keep = tuple(number for number in dict.fromkeys(wanted.keep) if number in unanswered)
+        told = {
+            "id": claim.text.decode(),
+            "resume_key": door.keys.mint(claim.text, door.clock.unix_ms / 1000).decode(),
+            "grace_s": claim.grace_s,
+            "pending": keep,
+        }
+        # Calls may follow at once: the id goes out before them.
+        question.respond(200, msgspec.json.encode(told))
+        self._seat(claim, keep)
+
+    def _seat(self, claim: Claim, keep: tuple[int, ...]) -> None:
+        door = self.socket.door
+        seat = Share(self, claim.text, door.sessions, door.bounds)
+        # Not told of its end: this is the same client.
+        before = self._seats.pop(claim.text, None)
+        door.registry.take(claim, seat, time.monotonic(), door.clock.unix_ms, keep)
+        if before is not None:
+            before.provider.release()
+        self._seats[claim.text] = seat
+        self._session.lambdas[claim.text] = seat.provider
+
+    def _claim(self, wanted: _Open) -> Claim:
+        door = self.socket.door
+        grace_s = door.limits.grace_s if wanted.grace_s is None else wanted.grace_s
+        if not 0 <= grace_s <= door.limits.grace_max_s:
+            raise BadRequest(f"grace_s is a number from 0 to {door.limits.grace_max_s:g}")
+        if self._headers is None:
+            self._headers = registration_headers(self.socket.handshake, json_rpc_2.CODE.encode())
+        if wanted.id is None:
+            return Claim(door.mint(True).text, True, Key.NONE, grace_s, self._headers)
+        text = wanted.id.encode("utf-8", "replace")
+        key = Key.NONE
+        if wanted.key is not None:
+            is_right = door.keys.is_right(wanted.key.encode("utf-8", "replace"), text, door.clock.unix_ms / 1000)
+            key = Key.RIGHT if is_right else Key.WRONG
+        elif not self.socket.handshake.admission.is_own:
+            raise Forbidden("a page of another origin re-opens a lambda with its key only")
+        return Claim(text, False, key, grace_s, self._headers)
+
+    def _close(self, question: Question) -> None:
+        try:
+            text = _decode_close(question.body).id.encode("utf-8", "replace")
+        except msgspec.MsgspecError as error:
+            raise BadRequest(f"lambda.close: {error}") from None
+        seat = self._seats.get(text)
+        if seat is None:
+            raise LambdaNotFound("this socket has not opened such a lambda, or it has ended")
+        self._leave(seat, "closed", True)
+        question.respond(200, b"{}")
+
+    def closed(self, seat: Share, code: int, reason: str) -> None:
+        """One lambda has been taken away: deleted, or re-opened elsewhere."""
+        if self._seats.get(seat.text) is seat:
+            self._forget(seat)
+            self._session.closed(seat.text, code, reason)
+
+    def ended(self, reason: str, final: bool) -> None:
+        """The socket has ended: leave every lambda."""
+        for seat in tuple(self._seats.values()):
+            self._leave(seat, reason, final)
+
+    def _leave(self, seat: Share, reason: str, final: bool) -> None:
+        self._forget(seat)
+        self.socket.door.registry.leave(seat.text, seat, reason, final, time.monotonic())
+
+    def _forget(self, seat: Share) -> None:
+        self._seats.pop(seat.text, None)
+        self._session.lambdas.pop(seat.text, None)
+        seat.provider.release()
+
+
+def _refuse_unknown(_question: Question) -> None:
+    raise NotFound("there is no such method: ask for a route (POST /lambda/ID/METHOD), lambda.open or lambda.close")

@@ -1,0 +1,169 @@
+"""JSON-RPC 2.0, one object a message: what both kinds of socket read and write of it."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+import msgspec
+
+from lambdamesh.protocol.json_text import NULL, SHALLOW_BYTES, SurrogatesAside, is_json, is_shallow, is_utf8, lenient
+from lambdamesh.protocol.outcome import ABSENT
+
+CODE = "json-rpc-2.0"
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+
+CANCEL = "$/cancelRequest"
+CREDIT = "$/credit"
+PING = "$/ping"
+PROGRESS = "$/progress"
+
+ID_BYTES = 16 * 1024
+"""Longest id of a request."""
+
+_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]{0,17})\Z")
+_MARK = "\ue000"
+
+
+class Message(msgspec.Struct, gc=False):
+    """A request, a notification (no ``id``) or an answer (no ``method``). Members are JSON text, ``ABSENT`` if none."""
+
+    id: msgspec.Raw = ABSENT
+    method: str | None = None
+    result: msgspec.Raw = msgspec.Raw(NULL)
+    error: msgspec.Raw = ABSENT
+    params: msgspec.Raw = ABSENT
+    meta: msgspec.Raw = ABSENT
+    jsonrpc: msgspec.Raw = ABSENT
+
+
+class Fault(Enum):
+    """What is wrong with a message that is none."""
+
+    NOT_JSON = "the message is not JSON (RFC 8259, in UTF-8, at most 512 levels)"
+    NOT_ONE = "a message is one object, not an array: batches are not taken"
+    NOT_A_MESSAGE = "the message is no JSON-RPC 2.0: method is a string, id a number or a string, all of it RFC 8259"
+
+
+class Unreadable(Exception):
+    """A message cannot be read. ``read`` is what a lenient reader makes of an object, else ``None``."""
+
+    def __init__(self, fault: Fault, read: dict[str, object] | None = None) -> None:
+        super().__init__(fault.value)
+        self.fault = fault
+        self.read = read
+
+
+class _Subject(msgspec.Struct, gc=False):
+    id: msgspec.Raw = ABSENT
+    token: msgspec.Raw = ABSENT
+    value: msgspec.Raw = msgspec.Raw(NULL)
+    add: int = 0
+
+
+_decode = msgspec.json.Decoder(Message).decode
+_decode_subject = msgspec.json.Decoder(_Subject).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def read(text: bytes, utf8_checked: bool) -> Message:
+    """Read one message.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    if not (utf8_checked or text.isascii() or is_utf8(text)):
+        raise _unreadable(text)
+    try:
+        return _decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    aside = SurrogatesAside(text)
+    if aside.plain == text:
+        raise _unreadable(text)
+    try:
+        message = _decode(aside.plain)
+    except (msgspec.MsgspecError, RecursionError):
+        raise _unreadable(text) from None
+    if message.method is not None and _MARK in message.method:
+        raise _unreadable(text)
+    for name in ("id", "result", "error", "params", "meta"):
+        member = getattr(message, name)
+        if member is not ABSENT:
+            setattr(message, name, msgspec.Raw(aside.restore(bytes(member))))
+    return message
+
+
+def _unreadable(text: bytes) -> Unreadable:
+    try:
+        found = lenient(text)
+    except ValueError:
+        return Unreadable(Fault.NOT_JSON)
+    if isinstance(found, list):
+        return Unreadable(Fault.NOT_ONE)
+    fault = Fault.NOT_A_MESSAGE if is_json(text) else Fault.NOT_JSON
+    return Unreadable(fault, found if isinstance(found, dict) else None)
+
+
+def number_of(text: bytes) -> int | None:
+    """Read a whole number as JSON writes it, ``1.0`` for 1 included; ``None`` for anything else."""
+    if _NUMBER.match(text) is not None:
+        return int(text)
+    try:
+        value = msgspec.json.decode(text, type=float)
+    except msgspec.MsgspecError:
+        return None
+    return int(value) if value.is_integer() else None
+
+
+def subject_of(params: msgspec.Raw) -> _Subject | None:
+    """Read the params of a ``$/`` notification, an object; ``None`` where they are none."""
+    text = bytes(params)
+    aside = SurrogatesAside(text)
+    try:
+        subject = _decode_subject(aside.plain)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    if aside.plain != text:
+        subject.value = msgspec.Raw(aside.restore(bytes(subject.value)))
+        subject.token = msgspec.Raw(aside.restore(bytes(subject.token)))
+    return subject
+
+
+def body_of(params: msgspec.Raw) -> bytes | str:
+    """Return the body that ``params`` are: the one of an array, an object as it is, ``null`` where there is none.
+
+    A text says what is wrong with them.
+    """
+    text = bytes(params)
+    if text in (b"", NULL):
+        return NULL
+    if text.startswith(b"{"):
+        return text if is_shallow(text) else "the body is more than 512 levels deep"
+    if not text.startswith(b"["):
+        return "params is an array of one, the body, or an object, which is the body"
+    aside = SurrogatesAside(text)
+    try:
+        values = _decode_list(aside.plain)
+    except (msgspec.MsgspecError, RecursionError):
+        return "the body is more than 512 levels deep"
+    if len(values) > 1:
+        return "params is an array of one: the body"
+    body = aside.restore(bytes(values[0])) if values else NULL
+    if len(body) > SHALLOW_BYTES and not is_shallow(body):
+        return "the body is more than 512 levels deep"
+    return body
+
+
+def error_answer(request_id: bytes, code: int, message: str, data: object = None) -> bytes:
+    """Write the answer that is an error."""
+    error = {"code": code, "message": message} if data is None else {"code": code, "message": message, "data": data}
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (request_id, msgspec.json.encode(error))
+
+
+def result_answer(request_id: bytes, result: bytes) -> bytes:
+    """Write the answer that is a result; ``result`` is JSON text."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (request_id, result)

@@ -1,0 +1,260 @@
+"""The codec ``json-rpc-2.0`` of `/connect`: requests of a caller, and the calls of the lambdas that it opened there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from lambdamesh.protocol import json_rpc_2
+from lambdamesh.protocol.asked import Asked
+from lambdamesh.protocol.framing import Framing
+from lambdamesh.protocol.json_rpc_2 import (
+    CANCEL,
+    CREDIT,
+    ID_BYTES,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    PING,
+    PROGRESS,
+    Fault,
+    Message,
+    Unreadable,
+    body_of,
+    error_answer,
+    number_of,
+    result_answer,
+    subject_of,
+)
+from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
+from lambdamesh.protocol.json_text import NULL
+from lambdamesh.protocol.outcome import ABSENT
+from lambdamesh.protocol.session import SessionCounters
+from lambdamesh.protocol.traceparent import traceparent
+
+_ID_LENGTH = 16
+_NOT_AN_ID = f"an id is a number or a string of at most {ID_BYTES} bytes"
+_VERSIONS = (b"", b'"2.0"')
+_NO_SUCH_ROUTE = "not_found"
+
+
+class Asking(Protocol):
+    """Whoever has requests answered."""
+
+    def ask(self, asked: Asked) -> None:
+        """One request."""
+
+    def cancel(self, request_id: bytes) -> None:
+        """Nobody waits for the answer of a request any more."""
+
+    def credit(self, request_id: bytes, add: int) -> None:
+        """The caller takes ``add`` more items of a stream."""
+
+
+class _Meta(msgspec.Struct, gc=False):
+    timeout_ms: float | None = None
+    stream: bool = False
+    credit: int | None = None
+    traceparent: str = ""
+
+
+class _Identified(msgspec.Struct, gc=False):
+    id: msgspec.Raw = ABSENT
+
+
+_decode_meta = msgspec.json.Decoder(_Meta).decode
+_decode_identified = msgspec.json.Decoder(_Identified).decode
+
+
+class CallerSession:
+    """One conversation with a caller; ``send`` takes one whole message.
+
+    ``lambdas`` are the calls of each lambda that was opened here, by id. ``stream_credit`` is how many items of a
+    stream may come unasked.
+    """
+
+    __slots__ = ("_asking", "_counters", "_send", "_stream_credit", "lambdas")
+
+    code = json_rpc_2.CODE
+    framing: Framing | None = None
+    """A message is whole, always."""
+
+    def __init__(
+        self, send: Callable[[bytes], None], asking: Asking, counters: SessionCounters, stream_credit: int
+    ) -> None:
+        self._send = send
+        self._asking: Asking = asking
+        self._counters = counters
+        self._stream_credit = stream_credit
+        self.lambdas: dict[bytes, LambdaCalls] = {}
+
+    # -- to the caller ------------------------------------------------------------------------------------------
+
+    def answer(self, request_id: bytes, result: bytes) -> None:
+        """Answer a request; ``result`` is JSON text."""
+        self._send(result_answer(request_id, result))
+
+    def refuse(self, request_id: bytes, status: int, fields: Mapping[str, object], ray: bytes) -> None:
+        """Answer a request with the status and the fields of the body that HTTP would have given."""
+        given = dict(fields)
+        message = str(given.pop("error"))
+        code = METHOD_NOT_FOUND if given.get("code") == _NO_SUCH_ROUTE else status
+        self._send(error_answer(request_id, code, message, {"status": status, **given, "ray": ray.decode()}))
+
+    def item(self, request_id: bytes, raw: bytes) -> None:
+        """Pass on one value of a stream."""
+        self._send(b'{"jsonrpc":"2.0","method":"$/progress","params":{"token":%b,"value":%b}}' % (request_id, raw))
+
+    def closed(self, lambda_id: bytes, code: int, reason: str) -> None:
+        """Tell of the end of one lambda, with the close code that a socket of its own would have had."""
+        told = {"id": lambda_id.decode(), "code": code, "reason": reason}
+        self._send(b'{"jsonrpc":"2.0","method":"lambda.closed","params":%b}' % msgspec.json.encode(told))
+
+    def release(self) -> None:
+        """Hold nothing any more: whoever sends holds this session, and nobody shall hold the other for ever."""
+        self._send = _ignore
+        self._asking = _Nobody()
+        self.lambdas.clear()
+
+    # -- from the caller ----------------------------------------------------------------------------------------
+
+    def receive(self, text: bytes, utf8_checked: bool) -> None:
+        """Take one message. What cannot be read is answered so, and ends nothing else."""
+        try:
+            message = json_rpc_2.read(text, utf8_checked)
+        except Unreadable as unreadable:
+            self._refuse_unreadable(text, unreadable)
+            return
+        method = message.method
+        if method is None:
+            self._answered(message)
+        elif method.startswith("$/"):
+            self._told(method, message)
+        else:
+            self._requested(method, message)
+
+    def _requested(self, method: str, message: Message) -> None:
+        request_id = bytes(message.id) or NULL
+        if not _is_id(request_id):
+            self._send(error_answer(NULL, INVALID_REQUEST, _NOT_AN_ID))
+            return
+        if bytes(message.jsonrpc) not in _VERSIONS:
+            self._send(error_answer(request_id, INVALID_REQUEST, 'jsonrpc is "2.0"'))
+            return
+        body = body_of(message.params)
+        if isinstance(body, str):
+            self._asking.ask(Asked(request_id, method, NULL, body))
+            return
+        asked = Asked(request_id, method, body)
+        if message.meta is not ABSENT:
+            self._add_meta(asked, message.meta)
+        self._asking.ask(asked)
+
+    def _add_meta(self, asked: Asked, raw: msgspec.Raw) -> None:
+        try:
+            meta = _decode_meta(raw)
+        except msgspec.MsgspecError as error:
+            asked.fault = f"meta: {error}"
+            return
+        if meta.timeout_ms is not None:
+            asked.timeout_s = meta.timeout_ms / 1000
+        if meta.credit is not None and meta.credit < 1:
+            asked.fault = "meta: credit is at least 1"
+        elif meta.stream:
+            asked.credit = min(meta.credit or self._stream_credit, self._stream_credit)
+        asked.traceparent = traceparent(meta.traceparent.encode("utf-8", "replace"))
+
+    def _told(self, method: str, message: Message) -> None:
+        """Take what is said about a request, or about a call of a lambda opened here."""
+        subject = subject_of(message.params)
+        if method == PING:
+            pass
+        elif subject is None or method not in (PROGRESS, CANCEL, CREDIT):
+            if message.id is not ABSENT:
+                self._send(error_answer(bytes(message.id), METHOD_NOT_FOUND, f"there is no {method} with such params"))
+            return
+        elif method == PROGRESS:
+            calls, number = self._called(bytes(subject.token))
+            if calls is not None:
+                calls.item(number, subject.value)
+        elif method == CANCEL:
+            self._asking.cancel(bytes(subject.id))
+        elif subject.add > 0:
+            self._asking.credit(bytes(subject.id), subject.add)
+        if message.id is not ABSENT:
+            self._send(result_answer(bytes(message.id), NULL))
+
+    def _answered(self, message: Message) -> None:
+        request_id = bytes(message.id)
+        calls, number = self._called(request_id)
+        if calls is not None:
+            calls.settle(number, message)
+        elif request_id[:1] == b'"':
+            self._counters.unknown_answers += 1
+        else:
+            self._send(error_answer(NULL, INVALID_REQUEST, Fault.NOT_A_MESSAGE.value))
+
+    def _called(self, request_id: bytes) -> tuple[LambdaCalls | None, int | None]:
+        """Find the call with the id ``"<lambda id>.<N>"``."""
+        lambda_id, number = request_id[1 : 1 + _ID_LENGTH], request_id[2 + _ID_LENGTH : -1]
+        if (
+            request_id[:1] + request_id[1 + _ID_LENGTH : 2 + _ID_LENGTH] + request_id[-1:] != b'"."'
+            or not number.isdigit()
+        ):
+            return None, None
+        return self.lambdas.get(lambda_id), number_of(number)
+
+    def _refuse_unreadable(self, text: bytes, unreadable: Unreadable) -> None:
+        read, fault = unreadable.read, unreadable.fault
+        if read is not None and self._spoiled(read):
+            return
+        code = PARSE_ERROR if fault is Fault.NOT_JSON else INVALID_REQUEST
+        request_id = NULL
+        if fault is Fault.NOT_A_MESSAGE and read is not None:
+            request_id = _id_in(text)
+        self._send(error_answer(request_id, code, fault.value))
+
+    def _spoiled(self, read: dict[str, object]) -> bool:
+        """End the one call that something unreadable was for, if a lenient reader can tell which that is."""
+        params, method = read.get("params"), read.get("method")
+        is_item = method == PROGRESS and isinstance(params, dict)
+        call_id = params.get("token") if is_item and isinstance(params, dict) else read.get("id")
+        if not isinstance(call_id, str) or not (is_item or method is None):
+            return False
+        calls, number = self._called(b'"%b"' % call_id.encode("utf-8", "replace"))
+        if calls is None:
+            return False
+        calls.spoil(number, is_item=is_item)
+        return True
+
+
+class _Nobody:
+    """Stands in for whoever had requests answered."""
+
+    def ask(self, asked: Asked) -> None:
+        """Nothing is asked any more."""
+
+    def cancel(self, request_id: bytes) -> None:
+        """Nothing is in flight any more."""
+
+    def credit(self, request_id: bytes, add: int) -> None:
+        """Nothing is in flight any more."""
+
+
+def _id_in(text: bytes) -> bytes:
+    """Find the id in a message whose other members are not what they should be; ``null`` where it is not one either."""
+    try:
+        request_id = bytes(_decode_identified(text).id) or NULL
+    except (msgspec.MsgspecError, RecursionError):
+        return NULL
+    return request_id if _is_id(request_id) else NULL
+
+
+def _is_id(text: bytes) -> bool:
+    return text == NULL or (text[0] in b'"-0123456789' and len(text) <= ID_BYTES)
+
+
+def _ignore(_message: bytes) -> None:
+    """Stand in for what is gone."""

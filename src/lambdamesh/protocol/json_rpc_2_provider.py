@@ -1,0 +1,136 @@
+"""The codec ``json-rpc-2.0`` with a provider: one lambda on one socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from lambdamesh.protocol import json_rpc_2
+from lambdamesh.protocol.framing import Framing
+from lambdamesh.protocol.json_rpc_2 import (
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PING,
+    PROGRESS,
+    Fault,
+    Message,
+    Unreadable,
+    error_answer,
+    number_of,
+    result_answer,
+    subject_of,
+)
+from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
+from lambdamesh.protocol.json_text import NULL
+from lambdamesh.protocol.opening import Opening
+from lambdamesh.protocol.outcome import ABSENT
+from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
+
+
+class _Opened(msgspec.Struct, gc=False):
+    meta: bool = False
+    keep: list[int] = []
+
+
+_decode_opened = msgspec.json.Decoder(_Opened).decode
+
+
+class Session(LambdaCalls):
+    """One conversation with a provider, from ``open`` to its end; ``on_open`` is called once it has answered that.
+
+    ``keep`` are the numbers of the calls that it still holds from a socket before this one.
+    """
+
+    __slots__ = ("_on_open", "is_open", "keep")
+
+    code = json_rpc_2.CODE
+    framing: Framing | None = None
+    """A message is whole, always."""
+
+    def __init__(
+        self, send: Callable[[bytes], None], on_open: Callable[[], None], counters: SessionCounters, bounds: Bounds
+    ) -> None:
+        super().__init__(send, counters, bounds)
+        self._on_open = on_open
+        self.is_open = False
+        self.keep: tuple[int, ...] = ()
+
+    def open(self, opening: Opening) -> None:
+        """Tell the provider what it has opened."""
+        self._lambda_id = opening.lambda_id
+        told = {
+            "id": opening.lambda_id.decode(),
+            "resume_key": opening.resume_key.decode(),
+            "grace_s": opening.grace_s,
+            "node": opening.node,
+            "pending": opening.pending,
+        }
+        self._send(b'{"jsonrpc":"2.0","method":"open","params":[%b],"id":0}' % msgspec.json.encode(told))
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        super().release()
+        self._on_open = _ignore
+
+    def receive(self, text: bytes, utf8_checked: bool) -> None:
+        """Take one message.
+
+        Raises:
+            SessionClosed: it cannot be read, not even whom it answers (4400).
+        """
+        try:
+            message = json_rpc_2.read(text, utf8_checked)
+        except Unreadable as unreadable:
+            self._spoiled(unreadable)
+            return
+        if message.method is None:
+            request_id = bytes(message.id)
+            if request_id == b"0" and not self.is_open:
+                self._opened(message)
+            elif request_id not in (b"", NULL):
+                self.settle(number_of(request_id), message)
+        elif message.method == PROGRESS:
+            subject = subject_of(message.params)
+            if subject is not None:
+                self.item(number_of(bytes(subject.token)), subject.value)
+        elif message.id is not ABSENT:
+            self._asked(message.method, bytes(message.id))
+
+    def _asked(self, method: str, request_id: bytes) -> None:
+        if method == PING:
+            self._send(result_answer(request_id, NULL))
+        else:
+            self._send(error_answer(request_id, METHOD_NOT_FOUND, "a provider may ask for $/ping, and nothing else"))
+
+    def _opened(self, message: Message) -> None:
+        if bytes(message.error) not in (b"", NULL):
+            raise SessionClosed(4400, "open was answered with an error")
+        try:
+            opened = _decode_opened(message.result)
+        except msgspec.MsgspecError:
+            opened = _Opened()
+        self.has_meta = opened.meta
+        self.keep = tuple(opened.keep)
+        self.is_open = True
+        self._on_open()
+
+    def _spoiled(self, unreadable: Unreadable) -> None:
+        """End the one call that something unreadable was for, if a lenient reader can tell which that is."""
+        if unreadable.fault is Fault.NOT_ONE:
+            self._send(error_answer(NULL, INVALID_REQUEST, unreadable.fault.value))
+            return
+        read = unreadable.read
+        if read is None:
+            raise SessionClosed(4400, "a message is not JSON")
+        params = read.get("params")
+        is_item = read.get("method") == PROGRESS and isinstance(params, dict)
+        number = params.get("token") if is_item and isinstance(params, dict) else read.get("id")
+        if isinstance(number, float) and number.is_integer():
+            number = int(number)
+        if number is not None and (is_item or "method" not in read):
+            self.spoil(number if type(number) is int else None, is_item=is_item)
+
+
+def _ignore() -> None:
+    """Stand in for what is gone."""
