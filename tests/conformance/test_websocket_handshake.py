@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
-from tests.nodes import Node
+from tests.lambda_ids import NEEDS_KEY, parse
+from tests.nodes import Node, until
 from tests.providers import Answering, Provider
 from tests.websocket import (
     KEY,
@@ -200,6 +200,9 @@ def listed(node: Node, lambda_id: str) -> str:
         (("chat",), None),
         (("chat", "superchat"), None),
         (("JSON-RPC",), None),
+        (("JSON-RPC-2.0",), None),
+        (("json-rpc-2",), None),
+        (("json-rpc", "json-rpc-2.0"), "json-rpc"),
         (("key.sesame", "json-rpc"), "json-rpc"),
         (("json-rpc", "token.sesame"), "json-rpc"),
         (("ticket.sesame", "json-rpc"), "json-rpc"),
@@ -215,6 +218,62 @@ def test_the_first_known_codec_is_chosen(
     assert node.fetch("GET", f"/lambda/{provider.id}").json()["code"] == "json-rpc"
     assert "sesame" not in listed(node, provider.id)
     assert "sesame" not in node.log.text()
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        ("json-rpc-2.0",),
+        ("json-rpc-2.0", "json-rpc"),
+        ("chat", "json-rpc-2.0", "json-rpc"),
+        ("token.sesame", "json-rpc-2.0"),
+        ("json-rpc-2.0", "key.sesame", "ticket.sesame"),
+    ],
+    ids=str,
+)
+def test_the_newer_codec_is_chosen_where_it_comes_first(node: Node, offered: tuple[str, ...]) -> None:
+    with WebSocket.open(node.address, "/lambda/new", subprotocols=offered) as ws:
+        assert ws.handshake.header("Sec-WebSocket-Protocol") == "json-rpc-2.0"
+        assert ws.handshake.header("Lambda-Resume-Key") is None
+        opened = ws.json()["params"][0]
+        ws.send(b'{"jsonrpc":"2.0","id":0,"result":"ok"}')
+        ws.send_frame(PING, b"read")
+        assert ws.pong() == b"read"
+        shown = node.fetch("GET", f"/lambda/{opened['id']}").json()
+        assert (shown["code"], shown["headers"]["Sec-Websocket-Protocol"]) == ("json-rpc-2.0", ["json-rpc-2.0"])
+        assert "sesame" not in json.dumps(shown)
+        assert opened["grace_s"] == 15.0
+        assert parse(opened["id"]).field & NEEDS_KEY
+    assert "sesame" not in node.log.text()
+
+
+@pytest.mark.parametrize("offered", [(), ("json-rpc",), ("json-rpc", "json-rpc-2.0")], ids=str)
+def test_the_older_codec_has_its_key_in_the_head(node: Node, open_lambda: OpenLambda, offered: tuple[str, ...]) -> None:
+    provider = open_lambda(node, subprotocols=offered)
+    assert provider.key
+    assert not parse(provider.id).field & NEEDS_KEY
+    provider.ws.http.reset()
+    until(lambda: node.fetch("GET", f"/lambda/{provider.id}").status == 410, "it is gone, without a grace")
+
+
+@pytest.mark.parametrize(
+    ("offered", "answer"),
+    [
+        ((), b'{"id":1,"result":"'),
+        (("json-rpc",), b'{"id":1,"result":"'),
+        (("json-rpc", "json-rpc-2.0"), b'{"id":1,"result":"'),
+        (("json-rpc-2.0",), b'{"jsonrpc":"2.0","id":1,"result":"'),
+        (("json-rpc-2.0", "json-rpc"), b'{"jsonrpc":"2.0","id":1,"result":"'),
+        (("token.sesame", "json-rpc-2.0"), b'{"jsonrpc":"2.0","id":1,"result":"'),
+    ],
+    ids=str,
+)
+def test_a_caller_chooses_its_codec_too(node: Node, offered: tuple[str, ...], answer: bytes) -> None:
+    with WebSocket.open(node.address, "/connect", subprotocols=offered) as ws:
+        codec = next((name for name in offered if name.startswith("json-rpc")), None)
+        assert ws.handshake.header("Sec-WebSocket-Protocol") == codec
+        ws.send(b'{"id":1,"method":"/ping","params":[]}')
+        assert ws.message().startswith(answer)
 
 
 def test_the_offer_may_have_several_lines(node: Node, open_lambda: OpenLambda) -> None:
@@ -235,7 +294,7 @@ def test_a_credential_needs_a_codec_beside_it(
     with RawHttp(node.address) as http:
         http.send(handshake(route, origin, subprotocols=offered))
         answer = refused(sound(http.answer()), 400, "bad_request")
-        assert re.search(r"offer json-rpc(-2\.0)? beside it", answer.json()["error"])
+        assert "offer json-rpc-2.0 beside it" in answer.json()["error"]
         assert b"sesame" not in answer.body
 
 

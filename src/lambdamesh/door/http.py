@@ -49,7 +49,7 @@ class HttpConnection(Replying, asyncio.Protocol):
         self._paused_since = 0.0
         self._taken_bytes = self._streamed_bytes = 0
         self._continue_owed = self._lingering = self._pumping = self._reading_paused = False
-        self._has_left = self._spoken = self._streaming = self._write_paused = False
+        self._has_left = self._is_patient = self._spoken = self._streaming = self._write_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin (asyncio)."""
@@ -117,6 +117,8 @@ class HttpConnection(Replying, asyncio.Protocol):
         if self._lingering:
             return
         if not (self._current or self._queue or self._write_paused):
+            if self._is_patient:
+                self._lose_patience()
             self._begin(request)
             return
         self._queue.append(request)
@@ -303,7 +305,7 @@ class HttpConnection(Replying, asyncio.Protocol):
     def _patience_s(self) -> float:
         """How long the other side may take nothing of what waits for it."""
         limits = self._door.limits
-        return limits.write_deadline_s if self._story is None else limits.stream_stall_s
+        return limits.stream_stall_s if self._is_patient else limits.write_deadline_s
 
     def _watch_writing(self) -> None:
         self._paused_since = self._door.clock.now

@@ -38,6 +38,7 @@ class Question(Request):
     __slots__ = ("_flight", "_id", "_socket")
 
     owns_connection = False
+    is_read = True
 
     def __init__(self, socket: Asker, asked: Asked, verb: bytes, target: bytes) -> None:
         super().__init__(verb, target, _PLAIN, socket.handshake.admission)

@@ -28,6 +28,8 @@ class Replying:
     _current: Request | None
     _door: Door
     _flight: Flight | None
+    _is_patient: bool
+    """Whether the caller may take what waits for it as slowly as the items of a stream."""
     _lingering: bool
     _story: Drained | None
     """Who writes the answer of a call that goes on."""
@@ -143,6 +145,7 @@ class Replying:
             return
         self._story = written
         # Its caller reads as slowly as it likes, and shall not have the system hold what it has not read either.
+        self._is_patient = True
         be_patient(self._transport, self._door.limits.stream_stall_s)
         if request.head.is_http10:
             request.keep_alive = False
@@ -166,8 +169,12 @@ class Replying:
         if not request.head.is_http10 and not self._transport.is_closing():
             self._streamed_bytes += len(_LAST_CHUNK)
             self._write(_LAST_CHUNK)
-        be_patient(self._transport, self._door.limits.write_deadline_s)
         self._answered(request)
+
+    def _lose_patience(self) -> None:
+        """The caller asks for something else, so it has taken the stream."""
+        self._is_patient = False
+        be_patient(self._transport, self._door.limits.write_deadline_s)
 
     # -- answers that end the HTTP ------------------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ class Request:
     keep_alive = True
     keep_alive_said = False
     is_call = False
+    is_read = False
+    """Whether the body is known to be JSON."""
     pretty = False
     refusal: MeshError | None = None
     peer = ""

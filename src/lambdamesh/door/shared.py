@@ -124,22 +124,24 @@ class SharedLambdas:
 
     def _open(self, question: Question) -> None:
         door = self.socket.door
+        if question.wishes.respond_async:
+            raise BadRequest("lambda.open is a request: without an id nobody would hear of the lambda")
         if not door.is_ready:
             raise Draining(GOING_DOWN)
-        if len(self._seats) >= door.limits.socket_lambdas:
-            door.counters.overloaded_socket += 1
-            raise CallerOverloaded(f"this socket has opened {door.limits.socket_lambdas} lambdas: open another socket")
         try:
             wanted = _decode_open(question.body if question.body != b"null" else b"{}")
         except msgspec.MsgspecError as error:
             raise BadRequest(f"lambda.open: {error}") from None
+        if len(self._seats) >= door.limits.socket_lambdas and (wanted.id or "").encode() not in self._seats:
+            door.counters.overloaded_socket += 1
+            raise CallerOverloaded(f"this socket has opened {door.limits.socket_lambdas} lambdas: open another socket")
         claim = self._claim(wanted)
         refusal = door.registry.refusal(claim, door.clock.unix_ms)
         if refusal is not None:
             door.counters.reopens_refused += 1
             raise refusal
-        unanswered = door.registry.unanswered(claim.text)
-        keep = tuple(number for number in dict.fromkeys(wanted.keep) if number in unanswered)
+        still_held = frozenset(wanted.keep)
+        keep = tuple(number for number in door.registry.unanswered(claim.text) if number in still_held)
         told = {
             "id": claim.text.decode(),
             "resume_key": door.keys.mint(claim.text, door.clock.unix_ms / 1000).decode(),

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from lambdamesh.core.flight import Flight
+from lambdamesh.core.limits import Limits
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.door.request import HttpReply
 from lambdamesh.door.responses import error_body
 from lambdamesh.door.stream_forms import StreamForm
 from lambdamesh.errors import MeshError
 
-_GRANT = 8
-"""Items that are taken before more are asked for, all in one: half of what may come unasked."""
-
 
 class HttpStream:
     """Takes the outcome of one call (``Answer``) and writes it in the form that the caller asked for.
 
-    The head goes out with the first item, so an error before it keeps its status.
+    The head goes out with the first item, so an error before it keeps its status. Once half of what may come unasked
+    has been taken, as much is asked for, all in one.
     """
 
-    __slots__ = ("_flight", "_form", "_is_begun", "_is_over", "_ping_s", "_reply", "_taken", "_wheel")
+    __slots__ = ("_flight", "_form", "_grant_items", "_is_begun", "_is_over", "_ping_s", "_reply", "_taken", "_wheel")
 
-    def __init__(self, reply: HttpReply, form: StreamForm, wheel: Wheel, ping_s: float) -> None:
+    def __init__(self, reply: HttpReply, form: StreamForm, wheel: Wheel, limits: Limits) -> None:
         self._reply = reply
         self._form = form
         self._wheel = wheel
-        self._ping_s = ping_s
+        self._ping_s = limits.stream_ping_s
+        self._grant_items = max(limits.stream_credit // 2, 1)
         self._flight: Flight | None = None
         self._taken = 0
         self._is_begun = self._is_over = False
@@ -82,7 +82,7 @@ class HttpStream:
             self._wheel.add(self, self._wheel.now + self._ping_s)
 
     def _grant(self) -> None:
-        if self._taken >= _GRANT and self._flight is not None:
+        if self._taken >= self._grant_items and self._flight is not None:
             taken, self._taken = self._taken, 0
             self._flight.credit(taken)
 

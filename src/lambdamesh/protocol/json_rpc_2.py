@@ -23,9 +23,11 @@ PROGRESS = "$/progress"
 
 ID_BYTES = 16 * 1024
 """Longest id of a request."""
+NOT_AN_ID = f"an id is a number or a string of at most {ID_BYTES} bytes"
 
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]{0,17})\Z")
 _MARK = "\ue000"
+_TOO_DEEP = "the body is more than 512 levels deep"
 
 
 class Message(msgspec.Struct, gc=False):
@@ -108,6 +110,11 @@ def _unreadable(text: bytes) -> Unreadable:
     return Unreadable(fault, found if isinstance(found, dict) else None)
 
 
+def is_id(text: bytes) -> bool:
+    """Whether ``text``, which is JSON, may be the id of a request: a number or a string, not too long, or ``null``."""
+    return text == NULL or (text[0] in b'"-0123456789' and len(text) <= ID_BYTES)
+
+
 def number_of(text: bytes) -> int | None:
     """Read a whole number as JSON writes it, ``1.0`` for 1 included; ``None`` for anything else."""
     if _NUMBER.match(text) is not None:
@@ -128,8 +135,8 @@ def subject_of(params: msgspec.Raw) -> _Subject | None:
     except (msgspec.MsgspecError, RecursionError):
         return None
     if aside.plain != text:
-        subject.value = msgspec.Raw(aside.restore(bytes(subject.value)))
-        subject.token = msgspec.Raw(aside.restore(bytes(subject.token)))
+        for name in ("id", "token", "value"):
+            setattr(subject, name, msgspec.Raw(aside.restore(bytes(getattr(subject, name)))))
     return subject
 
 
@@ -138,24 +145,34 @@ def body_of(params: msgspec.Raw) -> bytes | str:
 
     A text says what is wrong with them.
     """
-    text = bytes(params)
+    try:
+        (value,) = _decode_list(params)
+        body = bytes(value)
+    except (ValueError, RecursionError):
+        unusual = _unusual_body_of(bytes(params))
+        if isinstance(unusual, str):
+            return unusual
+        body = unusual
+    if len(body) > SHALLOW_BYTES and not is_shallow(body):
+        return _TOO_DEEP
+    return body
+
+
+def _unusual_body_of(text: bytes) -> bytes | str:
     if text in (b"", NULL):
         return NULL
     if text.startswith(b"{"):
-        return text if is_shallow(text) else "the body is more than 512 levels deep"
+        return text
     if not text.startswith(b"["):
         return "params is an array of one, the body, or an object, which is the body"
     aside = SurrogatesAside(text)
     try:
         values = _decode_list(aside.plain)
     except (msgspec.MsgspecError, RecursionError):
-        return "the body is more than 512 levels deep"
+        return _TOO_DEEP
     if len(values) > 1:
         return "params is an array of one: the body"
-    body = aside.restore(bytes(values[0])) if values else NULL
-    if len(body) > SHALLOW_BYTES and not is_shallow(body):
-        return "the body is more than 512 levels deep"
-    return body
+    return aside.restore(bytes(values[0])) if values else NULL
 
 
 def error_answer(request_id: bytes, code: int, message: str, data: object = None) -> bytes:

@@ -13,9 +13,9 @@ from lambdamesh.protocol.framing import Framing
 from lambdamesh.protocol.json_rpc_2 import (
     CANCEL,
     CREDIT,
-    ID_BYTES,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
+    NOT_AN_ID,
     PARSE_ERROR,
     PING,
     PROGRESS,
@@ -24,18 +24,20 @@ from lambdamesh.protocol.json_rpc_2 import (
     Unreadable,
     body_of,
     error_answer,
-    number_of,
+    is_id,
     result_answer,
     subject_of,
 )
 from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
-from lambdamesh.protocol.json_text import NULL
+from lambdamesh.protocol.json_text import NULL, SurrogatesAside
 from lambdamesh.protocol.outcome import ABSENT
 from lambdamesh.protocol.session import SessionCounters
 from lambdamesh.protocol.traceparent import traceparent
 
-_ID_LENGTH = 16
-_NOT_AN_ID = f"an id is a number or a string of at most {ID_BYTES} bytes"
+_DOT_AT = 17
+"""Where the dot stands in the id of a call, behind a quotation mark and the 16 characters of a lambda."""
+_NUMBER_DIGITS = 18
+_ZERO = ord("0")
 _VERSIONS = (b"", b'"2.0"')
 _NO_SUCH_ROUTE = "not_found"
 
@@ -64,7 +66,7 @@ class _Identified(msgspec.Struct, gc=False):
     id: msgspec.Raw = ABSENT
 
 
-_decode_meta = msgspec.json.Decoder(_Meta).decode
+_decode_meta = msgspec.json.Decoder(_Meta | None).decode
 _decode_identified = msgspec.json.Decoder(_Identified).decode
 
 
@@ -137,24 +139,23 @@ class CallerSession:
 
     def _requested(self, method: str, message: Message) -> None:
         request_id = bytes(message.id) or NULL
-        if not _is_id(request_id):
-            self._send(error_answer(NULL, INVALID_REQUEST, _NOT_AN_ID))
+        if not is_id(request_id):
+            self._send(error_answer(NULL, INVALID_REQUEST, NOT_AN_ID))
             return
         if bytes(message.jsonrpc) not in _VERSIONS:
             self._send(error_answer(request_id, INVALID_REQUEST, 'jsonrpc is "2.0"'))
             return
         body = body_of(message.params)
-        if isinstance(body, str):
-            self._asking.ask(Asked(request_id, method, NULL, body))
-            return
-        asked = Asked(request_id, method, body)
-        if message.meta is not ABSENT:
+        asked = Asked(request_id, method, NULL, body) if isinstance(body, str) else Asked(request_id, method, body)
+        if message.meta is not ABSENT and asked.fault is None:
             self._add_meta(asked, message.meta)
-        self._asking.ask(asked)
+        # A notification is not answered, whatever is wrong with it.
+        if asked.fault is None or not asked.is_notification:
+            self._asking.ask(asked)
 
     def _add_meta(self, asked: Asked, raw: msgspec.Raw) -> None:
         try:
-            meta = _decode_meta(raw)
+            meta = _decode_meta(raw) or _Meta()
         except msgspec.MsgspecError as error:
             asked.fault = f"meta: {error}"
             return
@@ -168,12 +169,16 @@ class CallerSession:
 
     def _told(self, method: str, message: Message) -> None:
         """Take what is said about a request, or about a call of a lambda opened here."""
+        request_id = bytes(message.id) or NULL
+        if not is_id(request_id):
+            self._send(error_answer(NULL, INVALID_REQUEST, NOT_AN_ID))
+            return
         subject = subject_of(message.params)
         if method == PING:
             pass
         elif subject is None or method not in (PROGRESS, CANCEL, CREDIT):
-            if message.id is not ABSENT:
-                self._send(error_answer(bytes(message.id), METHOD_NOT_FOUND, f"there is no {method} with such params"))
+            if request_id != NULL:
+                self._send(error_answer(request_id, METHOD_NOT_FOUND, f"there is no {method} with such params"))
             return
         elif method == PROGRESS:
             calls, number = self._called(bytes(subject.token))
@@ -183,8 +188,8 @@ class CallerSession:
             self._asking.cancel(bytes(subject.id))
         elif subject.add > 0:
             self._asking.credit(bytes(subject.id), subject.add)
-        if message.id is not ABSENT:
-            self._send(result_answer(bytes(message.id), NULL))
+        if request_id != NULL:
+            self._send(result_answer(request_id, NULL))
 
     def _answered(self, message: Message) -> None:
         request_id = bytes(message.id)
@@ -193,18 +198,16 @@ class CallerSession:
             calls.settle(number, message)
         elif request_id[:1] == b'"':
             self._counters.unknown_answers += 1
-        else:
+        elif request_id != NULL:
             self._send(error_answer(NULL, INVALID_REQUEST, Fault.NOT_A_MESSAGE.value))
 
     def _called(self, request_id: bytes) -> tuple[LambdaCalls | None, int | None]:
         """Find the call with the id ``"<lambda id>.<N>"``."""
-        lambda_id, number = request_id[1 : 1 + _ID_LENGTH], request_id[2 + _ID_LENGTH : -1]
-        if (
-            request_id[:1] + request_id[1 + _ID_LENGTH : 2 + _ID_LENGTH] + request_id[-1:] != b'"."'
-            or not number.isdigit()
-        ):
+        calls = self.lambdas.get(request_id[1:_DOT_AT])
+        number = request_id[_DOT_AT + 1 : -1]
+        if calls is None or request_id[_DOT_AT : _DOT_AT + 1] != b"." or not number.isdigit() or number[0] == _ZERO:
             return None, None
-        return self.lambdas.get(lambda_id), number_of(number)
+        return calls, int(number) if len(number) <= _NUMBER_DIGITS else None
 
     def _refuse_unreadable(self, text: bytes, unreadable: Unreadable) -> None:
         read, fault = unreadable.read, unreadable.fault
@@ -245,15 +248,12 @@ class _Nobody:
 
 def _id_in(text: bytes) -> bytes:
     """Find the id in a message whose other members are not what they should be; ``null`` where it is not one either."""
+    aside = SurrogatesAside(text)
     try:
-        request_id = bytes(_decode_identified(text).id) or NULL
+        request_id = aside.restore(bytes(_decode_identified(aside.plain).id)) or NULL
     except (msgspec.MsgspecError, RecursionError):
         return NULL
-    return request_id if _is_id(request_id) else NULL
-
-
-def _is_id(text: bytes) -> bool:
-    return text == NULL or (text[0] in b'"-0123456789' and len(text) <= ID_BYTES)
+    return request_id if is_id(request_id) else NULL
 
 
 def _ignore(_message: bytes) -> None:

@@ -11,29 +11,32 @@ from lambdamesh.protocol.framing import Framing
 from lambdamesh.protocol.json_rpc_2 import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
+    NOT_AN_ID,
     PING,
     PROGRESS,
     Fault,
     Message,
     Unreadable,
     error_answer,
+    is_id,
     number_of,
     result_answer,
     subject_of,
 )
 from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
-from lambdamesh.protocol.json_text import NULL
+from lambdamesh.protocol.json_text import NULL, SurrogatesAside
 from lambdamesh.protocol.opening import Opening
 from lambdamesh.protocol.outcome import ABSENT
 from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
 
 
 class _Opened(msgspec.Struct, gc=False):
-    meta: bool = False
-    keep: list[int] = []
+    meta: msgspec.Raw = ABSENT
+    keep: msgspec.Raw = ABSENT
 
 
 _decode_opened = msgspec.json.Decoder(_Opened).decode
+_decode_numbers = msgspec.json.Decoder(list[float]).decode
 
 
 class Session(LambdaCalls):
@@ -86,10 +89,11 @@ class Session(LambdaCalls):
             return
         if message.method is None:
             request_id = bytes(message.id)
-            if request_id == b"0" and not self.is_open:
+            number = number_of(request_id)
+            if number == 0 and not self.is_open:
                 self._opened(message)
             elif request_id not in (b"", NULL):
-                self.settle(number_of(request_id), message)
+                self.settle(number, message)
         elif message.method == PROGRESS:
             subject = subject_of(message.params)
             if subject is not None:
@@ -98,7 +102,9 @@ class Session(LambdaCalls):
             self._asked(message.method, bytes(message.id))
 
     def _asked(self, method: str, request_id: bytes) -> None:
-        if method == PING:
+        if not is_id(request_id):
+            self._send(error_answer(NULL, INVALID_REQUEST, NOT_AN_ID))
+        elif method == PING:
             self._send(result_answer(request_id, NULL))
         else:
             self._send(error_answer(request_id, METHOD_NOT_FOUND, "a provider may ask for $/ping, and nothing else"))
@@ -107,11 +113,11 @@ class Session(LambdaCalls):
         if bytes(message.error) not in (b"", NULL):
             raise SessionClosed(4400, "open was answered with an error")
         try:
-            opened = _decode_opened(message.result)
+            opened = _decode_opened(SurrogatesAside(bytes(message.result)).plain)
         except msgspec.MsgspecError:
             opened = _Opened()
-        self.has_meta = opened.meta
-        self.keep = tuple(opened.keep)
+        self.has_meta = bytes(opened.meta) == b"true"
+        self.keep = _whole_numbers(opened.keep)
         self.is_open = True
         self._on_open()
 
@@ -128,8 +134,17 @@ class Session(LambdaCalls):
         number = params.get("token") if is_item and isinstance(params, dict) else read.get("id")
         if isinstance(number, float) and number.is_integer():
             number = int(number)
-        if number is not None and (is_item or "method" not in read):
+        if number is not None and (is_item or read.get("method") is None):
             self.spoil(number if type(number) is int else None, is_item=is_item)
+
+
+def _whole_numbers(raw: msgspec.Raw) -> tuple[int, ...]:
+    """Read an array of whole numbers; anything else is none."""
+    try:
+        numbers = _decode_numbers(raw)
+    except msgspec.MsgspecError:
+        return ()
+    return tuple(int(number) for number in numbers if number.is_integer())
 
 
 def _ignore() -> None:

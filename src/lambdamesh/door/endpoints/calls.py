@@ -92,7 +92,7 @@ class Calls:
         if request.head.is_encoded:
             raise Unsupported(_ENCODED)
         body = request.body or NULL
-        if not is_json(body):
+        if not (request.is_read or is_json(body)):
             raise BadRequest("the body is not JSON (RFC 8259, in UTF-8, at most 512 levels)")
         timeout_s = target.timeout_s
         if timeout_s is None:
@@ -115,5 +115,5 @@ class Calls:
     def _stream(self, call: Call, form: StreamForm, reply: HttpReply) -> None:
         limits = self._door.limits
         call.credit = limits.stream_credit
-        stream = HttpStream(reply, form, self._door.wheel, limits.stream_ping_s)
+        stream = HttpStream(reply, form, self._door.wheel, limits)
         stream.in_flight(self._relay_call(call, stream, monotonic()))
