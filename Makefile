@@ -11,9 +11,10 @@ STAMPS := $(VENV)/.stamps
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
           --no-config --custom-compile-command "make lock" $(LOCK_ARGS)
-NODE   := $(patsubst %/package-lock.json,%/node_modules/.stamp,$(wildcard examples/node/package-lock.json))
+JS     := clients/js
+NODE   := $(patsubst %/package-lock.json,%/node_modules/.stamp,$(wildcard examples/node/package-lock.json $(JS)/package-lock.json))
 
-.PHONY: help serve check test bench build docs lock clean
+.PHONY: help serve check test test-python test-js bench build docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,14 +22,20 @@ help: ## list the targets
 serve: $(STAMPS)/package ## run a node on http://127.0.0.1:7630 (ARGS="--local 127.0.0.1:8080" adds flags)
 	@exec $(BIN)/lambdamesh serve --dev $(ARGS)
 
-check: $(STAMPS)/dev ## lint, format, types, imports between layers
+check: $(STAMPS)/dev $(NODE) ## lint, format, types, imports between layers, size of the JavaScript client
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	npm run --silent check --prefix $(JS)
 
-test: check $(NODE) ## check, then every test (ARGS="-k name" selects)
+test: check test-python test-js ## check, then every test
+
+test-python: $(STAMPS)/dev $(NODE) ## the node's tests and those of the Python client (ARGS="-k name" selects)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-js: $(STAMPS)/dev $(NODE) $(STAMPS)/chromium ## the JavaScript client's, in Node and in Chromium
+	npm run --silent vitest --prefix $(JS)
 
 bench: $(STAMPS)/dev ## measure this machine (ARGS adds flags)
 	$(BIN)/python -m bench $(ARGS)
@@ -43,9 +50,11 @@ lock: $(STAMPS)/dev ## compile the lock files again (LOCK_ARGS=--upgrade takes n
 	$(LOCK) pyproject.toml -o requirements.lock
 	$(LOCK) --group build -o requirements-build.lock
 	$(LOCK) pyproject.toml --group dev -c requirements.lock -c requirements-build.lock -o requirements-dev.lock
+	$(LOCK) -c requirements-dev.lock examples/push/requirements.in -o examples/push/requirements.lock
 
 clean: ## remove whatever the other targets made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache examples/node/node_modules
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	  examples/node/node_modules $(JS)/node_modules $(JS)/dist
 	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- what the targets above stand on; each stamp says "done, for this version of its inputs" ---
@@ -78,6 +87,14 @@ $(STAMPS)/package: $(STAMPS)/runtime $(STAMPS)/build pyproject.toml
 
 $(STAMPS)/dev: $(STAMPS)/package requirements-dev.lock
 	$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# A browser is asked for, not insisted on: its tests say that they were skipped where there is none.
+$(STAMPS)/chromium: $(STAMPS)/venv
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null \
+	    || echo "Chromium could not be installed: the browser's tests will be skipped" >&2; \
+	fi
 	@touch $@
 
 %/node_modules/.stamp: %/package-lock.json %/package.json
