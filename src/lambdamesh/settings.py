@@ -44,6 +44,9 @@ _MAY_BE_ZERO = frozenset(
 )
 """Limits of which 0 says something: none, at once, or (of connections) no bound of its own."""
 
+_AT_LEAST = {"stream_credit": 16, "stream_credit_max": 16, "item_bytes": 65_536}
+"""What providers may send unasked, whatever the node: the wire says so."""
+
 
 class ConfigError(Exception):
     """The configuration cannot be used; the text names the key, its source and the remedy. Exit code 78."""
@@ -274,6 +277,8 @@ def _checked(key: str, value: object, source: str) -> Any:
 def _check_limit(name: str, value: float) -> None:
     if value > _LARGEST:
         raise ValueError(f"must be at most {_LARGEST}, not {value}")
+    if name in _AT_LEAST and value < _AT_LEAST[name]:
+        raise ValueError(f"must be at least {_AT_LEAST[name]}, which clients count on, not {value}")
     if not math.isfinite(value) or value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
         raise ValueError(f"must be {'at least 0' if name in _MAY_BE_ZERO else 'more than 0'}, not {value}")
 

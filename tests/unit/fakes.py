@@ -76,6 +76,7 @@ class FakeProvider:
     keeps: bool = False
     calls: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     timeouts_s: dict[int, float] = field(default_factory=dict)
+    first_credits: dict[int, int] = field(default_factory=dict)
     notifications: list[tuple[bytes, bytes]] = field(default_factory=list)
     cancelled: list[int] = field(default_factory=list)
     credits: list[tuple[int, int]] = field(default_factory=list)
@@ -85,6 +86,7 @@ class FakeProvider:
         self.pending[self.number] = answer
         self.calls.append((self.number, call.method, call.body))
         self.timeouts_s[self.number] = call.timeout_s
+        self.first_credits[self.number] = call.credit
         return self.number
 
     def notify(self, call: Call) -> None:

@@ -110,6 +110,8 @@ def test_the_port_that_kubernetes_names_is_none_of_ours() -> None:
         ({"LAMBDAMESH_PING_INTERVAL_S": "1e300"}, ["limits.ping_interval_s", "at most 1099511627776"]),
         ({"LAMBDAMESH_BODY_BYTES": str(2**40 + 1)}, ["limits.body_bytes", "at most 1099511627776"]),
         ({"LAMBDAMESH_CONNECTIONS": str(2**63)}, ["limits.connections", "at most 1099511627776"]),
+        ({"LAMBDAMESH_STREAM_CREDIT": "8"}, ["limits.stream_credit", "at least 16"]),
+        ({"LAMBDAMESH_ITEM_BYTES": "1000"}, ["limits.item_bytes", "at least 65536"]),
         ({"LAMBDAMESH_CONNECTIONS": "-1"}, ["limits.connections", "at least 0"]),
         (
             {"LAMBDAMESH_LAMBDA_CALLS": "1.5"},

@@ -33,6 +33,8 @@ class ProviderSocket(Socket):
         self._open_until = 0.0
         self.code = code
         self.provider: Session = SESSIONS[code](self.send, self._take, door.sessions, door.bounds)
+        if isinstance(self.provider, json_rpc_2_provider.Session):
+            self.provider.reply = self._reply
 
     def opened(self) -> None:
         """Tell the provider what it has opened and give it a while to answer."""
@@ -64,6 +66,11 @@ class ProviderSocket(Socket):
         framing = self.provider.framing
         if framing is not None:
             self.account_unfinished(framing)
+
+    def _reply(self, message: bytes) -> None:
+        # Whoever does not read gets no more to read: calls are refused by then, and nobody else waits for this.
+        if not self.congested:
+            self.send(message)
 
     def _take(self) -> None:
         """``open`` is answered: the lambda is this socket's from now on."""

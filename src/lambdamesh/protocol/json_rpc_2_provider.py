@@ -42,10 +42,11 @@ _decode_numbers = msgspec.json.Decoder(list[float]).decode
 class Session(LambdaCalls):
     """One conversation with a provider, from ``open`` to its end; ``on_open`` is called once it has answered that.
 
-    ``keep`` are the numbers of the calls that it still holds from a socket before this one.
+    ``keep`` are the numbers of the calls that it still holds from a socket before this one. ``reply`` takes what nobody
+    but the provider has asked for: whoever sets it may drop it.
     """
 
-    __slots__ = ("_on_open", "is_open", "keep")
+    __slots__ = ("_on_open", "is_open", "keep", "reply")
 
     code = json_rpc_2.CODE
     framing: Framing | None = None
@@ -55,6 +56,7 @@ class Session(LambdaCalls):
         self, send: Callable[[bytes], None], on_open: Callable[[], None], counters: SessionCounters, bounds: Bounds
     ) -> None:
         super().__init__(send, counters, bounds)
+        self.reply = send
         self._on_open = on_open
         self.is_open = False
         self.keep: tuple[int, ...] = ()
@@ -74,6 +76,7 @@ class Session(LambdaCalls):
     def release(self) -> None:
         """Hold nothing any more."""
         super().release()
+        self.reply = _send_nothing
         self._on_open = _ignore
 
     def receive(self, text: bytes, utf8_checked: bool) -> None:
@@ -103,11 +106,11 @@ class Session(LambdaCalls):
 
     def _asked(self, method: str, request_id: bytes) -> None:
         if not is_id(request_id):
-            self._send(error_answer(NULL, INVALID_REQUEST, NOT_AN_ID))
+            self.reply(error_answer(NULL, INVALID_REQUEST, NOT_AN_ID))
         elif method == PING:
-            self._send(result_answer(request_id, NULL))
+            self.reply(result_answer(request_id, NULL))
         else:
-            self._send(error_answer(request_id, METHOD_NOT_FOUND, "a provider may ask for $/ping, and nothing else"))
+            self.reply(error_answer(request_id, METHOD_NOT_FOUND, "a provider may ask for $/ping, and nothing else"))
 
     def _opened(self, message: Message) -> None:
         if bytes(message.error) not in (b"", NULL):
@@ -124,7 +127,7 @@ class Session(LambdaCalls):
     def _spoiled(self, unreadable: Unreadable) -> None:
         """End the one call that something unreadable was for, if a lenient reader can tell which that is."""
         if unreadable.fault is Fault.NOT_ONE:
-            self._send(error_answer(NULL, INVALID_REQUEST, unreadable.fault.value))
+            self.reply(error_answer(NULL, INVALID_REQUEST, unreadable.fault.value))
             return
         read = unreadable.read
         if read is None:
@@ -145,6 +148,10 @@ def _whole_numbers(raw: msgspec.Raw) -> tuple[int, ...]:
     except msgspec.MsgspecError:
         return ()
     return tuple(int(number) for number in numbers if number.is_integer())
+
+
+def _send_nothing(_message: bytes) -> None:
+    """Stand in for what is gone."""
 
 
 def _ignore() -> None:

@@ -193,14 +193,16 @@ def ask(verb: str, target: str, body: bytes | None = None, *lines: str) -> bytes
 class SocketLine(Line):
     """A WebSocket of a door, opened; inside of a running event loop."""
 
-    def __init__(self, target: str, limits: Limits | None = None, stage: Stage | None = None) -> None:
+    def __init__(self, target: str, limits: Limits | None = None, stage: Stage | None = None, codec: str = "") -> None:
         super().__init__(limits, stage)
-        upgrade = (
+        upgrade: tuple[str, ...] = (
             "Connection: Upgrade",
             "Upgrade: websocket",
             "Sec-WebSocket-Version: 13",
             f"Sec-WebSocket-Key: {KEY}",
         )
+        if codec:
+            upgrade += (f"Sec-WebSocket-Protocol: {codec}",)
         self.feed(ask("GET", target, None, *upgrade))
         head, _, rest = bytes(self.transport.sent).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 "), head

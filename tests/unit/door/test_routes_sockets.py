@@ -43,6 +43,20 @@ def test_a_handshake_opens_a_socket(
     assert (b"Lambda-Resume-Key" in fields) is has_key
 
 
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [("/lambda/new", ProviderSocket), (f"/lambda/new/{CLOSED}", ProviderSocket), ("/connect", CallerSocket)],
+)
+@pytest.mark.parametrize("offer", [b"json-rpc-2.0", b"chat, json-rpc-2.0, json-rpc", b"json-rpc-2.0, token.abc"])
+def test_a_handshake_may_choose_the_other_codec(target: str, kind: type, offer: bytes) -> None:
+    """Its key comes in ``open``, not in a header that a page could not read."""
+    reply = shake(Stage(), target, (b"Sec-WebSocket-Protocol", offer))
+    fields = dict(reply.fields)
+    assert (reply.status, type(reply.socket)) == (101, kind)
+    assert fields[b"Sec-WebSocket-Protocol"] == b"json-rpc-2.0"
+    assert b"Lambda-Resume-Key" not in fields
+
+
 def test_a_lambda_is_not_listed_before_it_is_open() -> None:
     stage = Stage()
     shake(stage, "/lambda/new")
