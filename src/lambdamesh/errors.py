@@ -5,7 +5,7 @@ One class an outcome. The tables of the documentation are generated from these c
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Delivered = Literal["no", "yes", "unknown"]
 
@@ -24,6 +24,10 @@ class MeshError(Exception):
     retryable: ClassVar[bool] = False
     retry_after_s: ClassVar[int | None] = None
     delivered: Delivered = "no"
+    ray: str | None = None
+    """The trace id of the request, where a client was told it."""
+    rpc_code: int | None = None
+    data: Any = None
 
     def __init__(self, message: str, *, delivered: Delivered | None = None) -> None:
         super().__init__(message)
@@ -40,14 +44,17 @@ class MeshError(Exception):
 
 
 class LambdaError(MeshError):
-    """The provider answered with an error. ``data`` is JSON text or ``None``, ``rpc_code`` its number or ``None``."""
+    """The provider answered with an error. ``rpc_code`` is its number or ``None``.
+
+    ``data`` is what it said beside: in a node JSON text, in a client any value that JSON can carry; or ``None``.
+    """
 
     code = "lambda_error"
     http_status = 400
     close_code = 4400
-    delivered = "yes"
+    delivered: Delivered = "yes"
 
-    def __init__(self, message: str, *, rpc_code: int | None = None, data: bytes | None = None) -> None:
+    def __init__(self, message: str, *, rpc_code: int | None = None, data: Any = None) -> None:
         super().__init__(message)
         self.rpc_code = rpc_code
         self.data = data
@@ -224,7 +231,7 @@ class LambdaLost(MeshError):
     code = "lambda_lost"
     http_status = 502
     close_code = 4503
-    delivered = "unknown"
+    delivered: Delivered = "unknown"
 
 
 class PeerUnreachable(MeshError):
@@ -242,7 +249,7 @@ class BadAnswer(MeshError):
     code = "bad_answer"
     http_status = 502
     close_code = 4400
-    delivered = "yes"
+    delivered: Delivered = "yes"
 
 
 class CallTimeout(MeshError):
@@ -251,7 +258,7 @@ class CallTimeout(MeshError):
     code = "timeout"
     http_status = 504
     close_code = 4408
-    delivered = "unknown"
+    delivered: Delivered = "unknown"
 
 
 class Loop(MeshError):

@@ -141,7 +141,7 @@ class Node:
         except ConfigError:
             self._close_listeners()
             raise
-        self._directory.address = self._listeners[0].address
+        self._directory.address = self.address
         self.door.is_ready = True
         self._tick()
         # What lives as long as the node is not looked at again by each collection.
@@ -171,6 +171,11 @@ class Node:
                 raise ConfigError(
                     f"local = {text}: cannot listen there ({reason}): choose another with --local"
                 ) from None
+
+    @property
+    def address(self) -> str:
+        """Where the local door listens; the first address, where there are several."""
+        return self._listeners[0].address
 
     # -- time ---------------------------------------------------------------------------------------------------
 

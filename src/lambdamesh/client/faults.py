@@ -1,0 +1,113 @@
+"""Errors across the wire: what a node says becomes one of our classes, what a handler raises becomes JSON."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import msgspec
+
+from lambdamesh import errors
+from lambdamesh.errors import Delivered, InvalidParams, LambdaError, MeshError, MethodNotFound
+
+RPC_METHOD_NOT_FOUND = -32601
+RPC_INVALID_PARAMS = -32602
+RPC_INTERNAL = -32603
+RPC_HANDLER_RAISED = -32000
+
+_MESSAGE_CHARACTERS = 2_000
+
+
+class _Facts(msgspec.Struct, gc=False):
+    """``error.data`` of an answer."""
+
+    status: int = 0
+    code: str = ""
+    delivered: Delivered | None = None
+    ray: str | None = None
+    rpc_code: int | None = None
+    data: Any = None
+
+
+class _Told(msgspec.Struct, gc=False):
+    """``error`` of an answer."""
+
+    code: int = 0
+    message: str = ""
+    data: _Facts | None = None
+
+
+_decode = msgspec.json.Decoder(_Told).decode
+
+
+def _children(root: type[MeshError]) -> list[type[MeshError]]:
+    return [root, *(child for direct in root.__subclasses__() for child in _children(direct))]
+
+
+_ALL = [child for child in _children(MeshError) if child.__module__ == errors.__name__]
+_BY_CODE = {child.code: child for child in reversed(_ALL)}
+_BY_CODE_AND_STATUS = {(child.code, child.http_status): child for child in reversed(_ALL)}
+_BY_STATUS = {child.http_status: child for child in reversed(_ALL)} | {400: errors.BadRequest, 404: errors.NotFound}
+
+
+def fault(status: int, code: str, message: str, delivered: Delivered | None = None) -> MeshError:
+    """Return the error of ``code``; one that is not known goes by its HTTP ``status``."""
+    kind = _BY_CODE_AND_STATUS.get((code, status)) or _BY_CODE.get(code) or _BY_STATUS.get(status) or MeshError
+    error = kind.__new__(kind)
+    MeshError.__init__(error, message, delivered=delivered)
+    return error
+
+
+def read_fault(raw: bytes) -> MeshError:
+    """Return the error that an answer of the node tells."""
+    try:
+        told = _decode(raw)
+    except msgspec.MsgspecError:
+        return MeshError(f"the node answered with an error that cannot be read: {raw[:200]!r}", delivered="unknown")
+    facts = told.data or _Facts()
+    error = fault(facts.status or told.code, facts.code, told.message, facts.delivered)
+    error.ray, error.rpc_code, error.data = facts.ray, facts.rpc_code, facts.data
+    return error
+
+
+def copy_of(error: MeshError) -> MeshError:
+    """Return the same error once more: each that is raised gathers a traceback of its own."""
+    kind = type(error)
+    copied = kind.__new__(kind)
+    MeshError.__init__(copied, error.message)
+    copied.__dict__.update(error.__dict__)
+    return copied
+
+
+class Reply(msgspec.Struct, omit_defaults=True):
+    """The error object with which a handler's call is answered."""
+
+    code: int
+    message: str
+    data: Any = None
+
+
+def reply_to(raised: BaseException, debug: bool) -> Reply:
+    """Say what a handler raised: one line, never a traceback, unless ``debug`` asks for it."""
+    if isinstance(raised, LambdaError):
+        return Reply(_rpc_code(raised), raised.message, raised.data)
+    text = str(raised)[:_MESSAGE_CHARACTERS]
+    name = type(raised).__name__
+    seen = {"traceback": "".join(traceback.format_exception(raised))} if debug else None
+    return Reply(RPC_HANDLER_RAISED, f"{name}: {text}" if text else name, seen)
+
+
+def _rpc_code(error: LambdaError) -> int:
+    if error.rpc_code is not None:
+        return error.rpc_code
+    if isinstance(error, MethodNotFound):
+        return RPC_METHOD_NOT_FOUND
+    return RPC_INVALID_PARAMS if isinstance(error, InvalidParams) else RPC_HANDLER_RAISED
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """Write an error object; ``data`` that JSON cannot carry is left out, and said so."""
+    try:
+        return msgspec.json.encode(reply)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        return msgspec.json.encode(Reply(reply.code, f"{reply.message} (its data is not JSON: {error})"))

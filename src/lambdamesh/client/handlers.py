@@ -1,0 +1,114 @@
+"""A function that is exposed, compiled once: how it is run, how its arguments are made, what it says of itself."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import Any
+
+import msgspec
+
+from lambdamesh.client.dialling import MESSAGE_BYTES
+from lambdamesh.client.faults import RPC_INTERNAL
+from lambdamesh.client.signatures import Signature, compile_signature
+from lambdamesh.errors import LambdaError
+
+ITEM_BYTES = 65_536
+"""Longest item of a stream."""
+RESULT_BYTES = MESSAGE_BYTES - 1024
+"""Longest result or body: a message is 16 MiB, its envelope included."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Kind(Enum):
+    """How a function is run."""
+
+    COROUTINE = auto()
+    THREAD = auto()
+    ASYNC_GENERATOR = auto()
+    GENERATOR = auto()
+
+
+class Handler(msgspec.Struct, frozen=True):
+    """One exposed function."""
+
+    name: str
+    function: Callable[..., Any]
+    kind: Kind
+    signature: Signature
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it gives many values."""
+        return self.kind in (Kind.ASYNC_GENERATOR, Kind.GENERATOR)
+
+
+def compile_handlers(functions: Mapping[str, Callable[..., Any]]) -> dict[str, Handler]:
+    """Compile each of ``functions``. Raises: TypeError where one cannot be served."""
+    return {
+        name: Handler(name, function, _kind_of(function), compile_signature(function, name))
+        for name, function in functions.items()
+    }
+
+
+def _kind_of(function: Callable[..., Any]) -> Kind:
+    inner: Any = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    if not inspect.isroutine(inner):
+        inner = type(inner).__call__
+    if inspect.isasyncgenfunction(inner):
+        return Kind.ASYNC_GENERATOR
+    if inspect.iscoroutinefunction(inner):
+        return Kind.COROUTINE
+    return Kind.GENERATOR if inspect.isgeneratorfunction(inner) else Kind.THREAD
+
+
+def encode_result(handler: Handler, value: Any) -> bytes:
+    """Encode what a handler returned. Raises: LambdaError where that cannot be."""
+    return _encoded(value, "the result", handler, RESULT_BYTES)
+
+
+def encode_item(handler: Handler, value: Any, limit_bytes: int = ITEM_BYTES) -> bytes:
+    """Encode one value of a stream. Raises: LambdaError where that cannot be."""
+    return _encoded(value, "an item", handler, limit_bytes)
+
+
+def _encoded(value: Any, what: str, handler: Handler, limit_bytes: int) -> bytes:
+    try:
+        raw = _encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise LambdaError(f"{what} of {handler.name} is not JSON: {error}", rpc_code=RPC_INTERNAL) from None
+    if len(raw) > limit_bytes:
+        text = f"{what} of {handler.name} has {len(raw)} bytes; at most {limit_bytes} pass"
+        raise LambdaError(text, rpc_code=RPC_INTERNAL)
+    return raw
+
+
+class Items:
+    """The items of a stream for a caller that wants them in one array."""
+
+    __slots__ = ("_handler", "_items", "_size_bytes")
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._items: list[bytes] = []
+        self._size_bytes = 2
+
+    def add(self, value: Any) -> None:
+        """Add one. Raises: LambdaError where it is not JSON, or the array would be too long."""
+        raw = encode_item(self._handler, value, RESULT_BYTES)
+        self._size_bytes += len(raw) + 1
+        if self._size_bytes > RESULT_BYTES:
+            text = (
+                f"the items of {self._handler.name} have over {RESULT_BYTES} bytes in one array: read them as a stream"
+            )
+            raise LambdaError(text, rpc_code=RPC_INTERNAL)
+        self._items.append(raw)
+
+    def array(self) -> bytes:
+        """Return all as JSON text."""
+        return b"[%b]" % b",".join(self._items)

@@ -1,0 +1,78 @@
+"""One request to the node, from the moment it is asked until its one outcome."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from lambdamesh.errors import MeshError
+
+SLACK_S = 0.25
+"""How long after its deadline a request that was sent still waits: the node knows better what became of it."""
+
+
+class Terms(NamedTuple):
+    """What a request asks for beside its body. ``timeout_s`` ``None``: the node's own, taken for 60 s here.
+
+    ``credit`` is how many items a stream may send unasked; 0: it is none.
+    """
+
+    timeout_s: float | None = None
+    credit: int = 0
+    traceparent: str | None = None
+
+
+DEFAULT_TIMEOUT_S = 60.0
+PLAIN = Terms()
+
+
+class Request:
+    """A request; subclasses say what becomes of its outcome.
+
+    ``head`` is everything of the message from ``"method"`` up to the body, ``tail`` what closes the params.
+    ``number`` is 0 until it was sent.
+    """
+
+    __slots__ = ("body", "deadline_at", "head", "number", "tail", "terms")
+
+    def __init__(self, head: bytes, body: bytes, terms: Terms, now: float, tail: bytes = b"]") -> None:
+        self.head = head
+        self.body = body
+        self.tail = tail
+        self.terms = terms
+        self.number = 0
+        timeout_s = terms.timeout_s
+        self.deadline_at = now + (DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s)
+
+    def message(self, number: int, now: float) -> bytes:
+        """Write the message that asks it. ``now`` is monotonic seconds."""
+        self.number = number
+        if self.terms is PLAIN:
+            return b'{"jsonrpc":"2.0","id":%d,%b%b%b}' % (number, self.head, self.body, self.tail)
+        meta = self._meta(now)
+        return b'{"jsonrpc":"2.0","id":%d,%b%b%b,"meta":{%b}}' % (number, self.head, self.body, self.tail, meta)
+
+    def _meta(self, now: float) -> bytes:
+        timeout_s, credit, traceparent = self.terms
+        parts = []
+        if timeout_s is not None:
+            parts.append(b'"timeout_ms":%d' % max(round((self.deadline_at - now) * 1000), 1))
+        if credit:
+            parts.append(b'"stream":true,"credit":%d' % credit)
+        if traceparent:
+            parts.append(b'"traceparent":' + msgspec.json.encode(traceparent))
+        return b",".join(parts)
+
+    def result(self, raw: bytes) -> None:
+        """It ended well; ``raw`` is JSON text."""
+
+    def item(self, raw: bytes, now: float) -> None:
+        """One value of a stream."""
+
+    def fault(self, error: MeshError) -> None:
+        """It ended in ``error``."""
+
+    def overdue(self, now: float) -> bool:
+        """Whether the deadline that has passed ends it."""
+        return True

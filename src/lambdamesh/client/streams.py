@@ -1,0 +1,141 @@
+"""A stream as its reader sees it: items by credit, granted as they are taken."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from lambdamesh.client.requests import DEFAULT_TIMEOUT_S, SLACK_S, Request, Terms
+from lambdamesh.client.session import Session
+from lambdamesh.client.signatures import decode_plain
+from lambdamesh.errors import MeshError
+
+CREDIT = 16
+"""Items that may be sent unasked."""
+_GRANT = CREDIT // 2
+
+
+class StreamRequest(Request):
+    """The side of the session: items that have come and were not taken, and how the stream ended."""
+
+    __slots__ = ("ending", "items", "last", "waiter")
+
+    def __init__(self, head: bytes, body: bytes, terms: Terms, now: float) -> None:
+        super().__init__(head, body, terms, now)
+        self.items: deque[bytes] = deque()
+        self.ending: MeshError | None = None
+        self.last: bytes | None = None
+        self.waiter: asyncio.Future[None] | None = None
+
+    def result(self, raw: bytes) -> None:
+        """It has ended well."""
+        self.last = raw
+        self._wake()
+
+    def item(self, raw: bytes, now: float) -> None:
+        """One value; the deadline is the longest silence between two."""
+        self.items.append(raw)
+        self._restart(now)
+        self._wake()
+
+    def fault(self, error: MeshError) -> None:
+        """It has ended in an error."""
+        self.ending = error
+        self._wake()
+
+    def overdue(self, now: float) -> bool:
+        """A silence that its own reader is the cause of does not end it."""
+        if self.items:
+            self._restart(now)
+            return False
+        return True
+
+    def _restart(self, now: float) -> None:
+        timeout_s = self.terms.timeout_s
+        self.deadline_at = now + (DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s) + SLACK_S
+
+    def _wake(self) -> None:
+        waiter = self.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class Stream:
+    """The items of one call, for ``async for``. Whoever stops reading cancels the call at its provider.
+
+    ``result`` is what the provider returned after the last item; ``None`` before.
+    """
+
+    def __init__(self, session: Session, start: Callable[[], StreamRequest], decode: Callable[[bytes], Any]) -> None:
+        self._session = session
+        self._start = start
+        self._decode = decode
+        self._loop = asyncio.get_running_loop()
+        self._request: StreamRequest | None = None
+        self._taken = 0
+        self._is_over = False
+        self.result: Any = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        """Return the next item. Raises: CallError where the stream ended in one."""
+        if self._is_over:
+            raise StopAsyncIteration
+        request = self._request
+        if request is None:
+            self._request = request = self._start()
+        while not request.items:
+            if request.ending is not None:
+                self._is_over = True
+                raise request.ending
+            if request.last is not None:
+                self._is_over = True
+                self.result = decode_plain(request.last)
+                raise StopAsyncIteration
+            await self._wait(request)
+        item = request.items.popleft()
+        self._taken += 1
+        if self._taken >= _GRANT:
+            self._session.grant(request, self._taken)
+            self._taken = 0
+        return self._decode(item)
+
+    async def _wait(self, request: StreamRequest) -> None:
+        request.waiter = self._loop.create_future()
+        try:
+            await request.waiter
+        except asyncio.CancelledError:
+            self._stop()
+            raise
+        finally:
+            request.waiter = None
+
+    async def aclose(self) -> None:
+        """Read no more: cancel the call at its provider."""
+        self._stop()
+
+    def _stop(self) -> None:
+        self._is_over = True
+        if self._request is not None:
+            self._session.withdraw(self._request)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def __del__(self) -> None:
+        request = getattr(self, "_request", None)
+        if request is not None and not self._is_over:
+            # Whoever leaves the loop early lets go of it, perhaps in another thread.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._session.withdraw, request)

@@ -1,0 +1,91 @@
+"""What is run how, and what may come out of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from lambdamesh.client import handlers as handlers_module
+from lambdamesh.client.handlers import Handler, Items, Kind, compile_handlers, encode_item, encode_result
+from lambdamesh.errors import LambdaError
+
+
+async def coroutine(body: Any) -> None: ...
+
+
+def thread(body: Any) -> None: ...
+
+
+async def async_generator(body: Any) -> AsyncIterator[int]:
+    yield 1
+
+
+def generator(body: Any) -> Iterator[int]:
+    yield 1
+
+
+class Callable:
+    async def __call__(self, body: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (coroutine, Kind.COROUTINE),
+        (thread, Kind.THREAD),
+        (async_generator, Kind.ASYNC_GENERATOR),
+        (generator, Kind.GENERATOR),
+        (functools.partial(coroutine), Kind.COROUTINE),
+        (functools.partial(generator), Kind.GENERATOR),
+        (Callable(), Kind.COROUTINE),
+        (len, Kind.THREAD),
+        (lambda body: body, Kind.THREAD),
+    ],
+)
+def test_kinds(function: Any, kind: Kind) -> None:
+    handler = compile_handlers({"it": function})["it"]
+    assert handler.kind is kind
+    assert handler.is_stream == (kind in (Kind.ASYNC_GENERATOR, Kind.GENERATOR))
+
+
+@pytest.fixture
+def handler() -> Handler:
+    return compile_handlers({"it": thread})["it"]
+
+
+def test_results(handler: Handler) -> None:
+    assert encode_result(handler, {"a": (1, None)}) == b'{"a":[1,null]}'
+
+
+@pytest.mark.parametrize("value", [object(), {(1, 2): 3}, [1, {"a": object()}]])
+def test_results_that_are_not_json(handler: Handler, value: Any) -> None:
+    with pytest.raises(LambdaError, match="the result of it is not JSON") as raised:
+        encode_result(handler, value)
+    assert raised.value.rpc_code == -32603
+
+
+def test_a_result_that_holds_itself(handler: Handler) -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(LambdaError, match="is not JSON"):
+        encode_result(handler, circle)
+
+
+def test_items_have_a_limit(handler: Handler) -> None:
+    assert encode_item(handler, "x" * 65_534)
+    with pytest.raises(LambdaError, match="an item of it has 65537 bytes; at most 65536"):
+        encode_item(handler, "x" * 65_535)
+
+
+def test_items_in_one_array(handler: Handler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers_module, "RESULT_BYTES", 10)
+    items = Items(handler)
+    assert items.array() == b"[]"
+    for number in range(4):
+        items.add(number)
+    assert items.array() == b"[0,1,2,3]"
+    with pytest.raises(LambdaError, match="read them as a stream"):
+        items.add(4)

@@ -1,0 +1,29 @@
+"""When a ticket ends, and when a new one is due."""
+
+from __future__ import annotations
+
+import pytest
+
+from lambdamesh.client.tickets import expires_at, renew_in_s
+
+
+@pytest.mark.parametrize(
+    ("ticket", "exp"),
+    [
+        ("e30.eyJleHAiOjE3MDAwMDAwMDB9.x", 1_700_000_000.0),
+        ("e30.e30.x", None),
+        ("e30.%%%.x", None),
+        ("opaque", None),
+        ("", None),
+        ("e30.eyJleHAiOiJzb29uIn0.x", None),
+    ],
+)
+def test_expiry(ticket: str, exp: float | None) -> None:
+    assert expires_at(ticket) == exp
+
+
+def test_renewal_comes_before_the_end() -> None:
+    assert renew_in_s(3600.0, 0.0) == 3540.0
+    assert renew_in_s(100.0, 0.0) == 90.0
+    assert renew_in_s(0.5, 0.0) == 1.0
+    assert renew_in_s(0.0, 100.0) == 1.0
