@@ -16,11 +16,14 @@ from lambdamesh.settings import ConfigError
 COMMANDS = {
     "serve": "Run a node until SIGTERM or ctrl-C; a second one does not wait for running calls.",
     "setup": "Give this machine the name pm3, so that http://pm3:7630 is the local door.",
+    "expose": "Make a lambda of a file, a module, an object or a program, until ctrl-C.",
     "ls": "List the lambdas of a node.",
-    "call": "Call a method of a lambda and print its result.",
+    "call": "Call a method of a lambda and print its result, or what it streams.",
+    "bench": "Call a method of a lambda many times, and show how fast that went.",
     "peers": "List the nodes that a node knows, itself included.",
     "events": "Follow the lambdas of a node: a line for each that opens or closes, until ctrl-C.",
     "config": "Print every setting that `serve` with the same flags would have, its value and its source.",
+    "completion": "Print the script that completes this command line in a shell, or install it.",
     "version": "Print the version of this command line and that of the node.",
 }
 """Each command and the first sentence of its help, known before its module is imported."""

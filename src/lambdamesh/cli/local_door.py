@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -57,10 +59,19 @@ class LocalDoor:
         self, method: str, target: str, body: bytes | None = None, *, timeout_s: float = ANSWER_TIMEOUT_S
     ) -> Answer:
         """One exchange, whatever the status. Raises: Failure where no node answers."""
-        connection, response = self._exchange(method, target, body, timeout_s)
-        try:
+        with self.answering(method, target, body, timeout_s=timeout_s) as response:
             return Answer(response.status, response.headers, response.read())
-        except (OSError, http.client.HTTPException) as error:
+
+    @contextlib.contextmanager
+    def answering(
+        self, method: str, target: str, body: bytes | None = None, *, timeout_s: float, accept: str | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """One exchange whose answer is read within; ``timeout_s`` bounds each silence. Raises: Failure."""
+        headers = {} if accept is None else {"Accept": accept}
+        connection, response = self._exchange(method, target, body, timeout_s, headers)
+        try:
+            yield response
+        except (TimeoutError, ConnectionResetError, http.client.HTTPException) as error:
             raise self._lost(error) from error
         finally:
             connection.close()
@@ -77,7 +88,7 @@ class LocalDoor:
 
     def stream(self, target: str, *, timeout_s: float) -> http.client.HTTPResponse:
         """The answer to a GET with its body unread; ``timeout_s`` bounds each silence. Raises: Failure."""
-        connection, response = self._exchange("GET", target, None, timeout_s)
+        connection, response = self._exchange("GET", target, None, timeout_s, {})
         if response.status != 200:
             answer = Answer(response.status, response.headers, response.read())
             connection.close()
@@ -85,12 +96,13 @@ class LocalDoor:
         return response
 
     def _exchange(
-        self, method: str, target: str, body: bytes | None, timeout_s: float
+        self, method: str, target: str, body: bytes | None, timeout_s: float, headers: dict[str, str]
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         connection = _Connection(self._host, self._port, self._path)
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        if body is not None:
+            headers = headers | {"Content-Type": "application/json"}
         if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+            headers = headers | {"Authorization": f"Bearer {self._token}"}
         try:
             connection.connect()
         except OSError as error:

@@ -45,7 +45,15 @@ def test_the_list_says_what_the_command_says(name: str, capsys: pytest.CaptureFi
         ["lss"],
         ["ls", "--nope"],
         ["ls", "extra"],
-        ["call", "rhowRuuCUoE5vlcA"],
+        ["call"],
+        ["bench", "rhowRuuCUoE5vlcA"],
+        ["bench", "rhowRuuCUoE5vlcA", "test", "--in-flight", "0"],
+        ["bench", "rhowRuuCUoE5vlcA", "test", "{"],
+        ["expose"],
+        ["expose", "app.py", "--exec", "true"],
+        ["expose", "--exec", "true", "--reload"],
+        ["expose", "json", "--grace", "-1"],
+        ["completion", "tcsh"],
         ["call", "rhowRuuCUoE5vlcA", "test", "--timeout", "soon"],
         ["call", "rhowRuuCUoE5vlcA", "test", "--timeout", "0"],
         ["serve", "--log-level", "loud"],
@@ -61,7 +69,20 @@ def test_usage_errors_exit_2_and_go_to_stderr(argv: list[str], capsys: pytest.Ca
     assert captured.err != ""
 
 
-@pytest.mark.parametrize("argv", [["ls"], ["peers"], ["version"], ["events"], ["call", "rhowRuuCUoE5vlcA", "test"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["ls"],
+        ["peers"],
+        ["version"],
+        ["events"],
+        ["call", "rhowRuuCUoE5vlcA"],
+        ["call", "rhowRuuCUoE5vlcA", "test"],
+        ["bench", "rhowRuuCUoE5vlcA", "test"],
+        ["expose", "examples/python/greeter.py"],
+        ["expose", "--exec", "true"],
+    ],
+)
 def test_no_node_exits_3_and_names_the_remedy(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     url = closed_url()
     assert main([*argv, "--url", url]) == 3
