@@ -10,10 +10,12 @@ from pathlib import Path
 
 import uvloop
 
-from lambdamesh.core.relay import Call, Flight, Relay
+from lambdamesh.core.flight import Flight
+from lambdamesh.core.relay import Relay
 from lambdamesh.door.routes import Routes
 from lambdamesh.node import Node
 from lambdamesh.protocol.answer import Answer
+from lambdamesh.protocol.call import Call
 from lambdamesh.settings import Settings
 from lambdamesh.state import open_state
 from lambdamesh.telemetry.logs import configure

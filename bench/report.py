@@ -19,6 +19,8 @@ TITLES = {
     "constant": "constant answer, same listener",
     "aiohttp": "aiohttp node",
     "nginx": "nginx, return 200",
+    "client": "lambdamesh client",
+    "websockets": "websockets, by hand",
 }
 COLUMNS = {
     "rate": ("calls/s", "{:,.0f}"),
@@ -37,7 +39,7 @@ COLUMNS = {
     "left_mb": ("MB kept after", "{:.1f}"),
     "errors": ("errors", "{:.0f}"),
 }
-PACKAGES = ("lambdamesh", "uvloop", "httptools", "picows", "msgspec", "aiohttp")
+PACKAGES = ("lambdamesh", "uvloop", "httptools", "picows", "msgspec", "aiohttp", "websockets")
 
 
 class Report(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 from bench.cases.calls import NO_ERRORS, CallsCase, Goal
 from bench.cases.case import Case
+from bench.cases.clients import ClientCase
 from bench.cases.idle import IdleCase
 from bench.cases.opening import OpeningCase
 from bench.stage import SMALL, body_of
@@ -43,4 +44,5 @@ CASES: tuple[Case, ...] = (
     ),
     OpeningCase(),
     IdleCase(),
+    ClientCase(),
 )
