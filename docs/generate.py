@@ -9,10 +9,20 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from docs.javascript_api import members
+from docs.python_api import python_api
+from lambdamesh import CallError, __all__ as exported
 from lambdamesh.cli import COMMANDS, app
+from lambdamesh.client.handlers import ITEM_BYTES, RESULT_BYTES
+from lambdamesh.client.reconnecting import Verdict, verdict_of_close
+from lambdamesh.client.serving import RUNNING_NOTIFICATIONS
+from lambdamesh.client.session import KEPT_ANSWERS, KEPT_BYTES, WAITING_REQUESTS
+from lambdamesh.client.streams import CREDIT
+from lambdamesh.client.threads import DEFAULT_THREADS, QUEUED_CALLS
 from lambdamesh.core.counters import COUNTERS
 from lambdamesh.core.limits import Limits
 from lambdamesh.door.endpoints.calls import Calls
@@ -28,6 +38,13 @@ from lambdamesh.telemetry.metrics import GAUGES
 
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES = {".py": "python", ".mjs": "javascript", ".txt": "text"}
+
+_LEAVING = 1000
+_THEN = {
+    Verdict.RETRY: "connects again",
+    Verdict.FINAL: "stays away: final",
+    Verdict.NEW_TICKET: "connects once more, with a new ticket",
+}
 
 _PART = re.compile(r"(<!-- begin: (\S+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
@@ -107,7 +124,50 @@ def _below(kind: type[MeshError]) -> Iterator[type[MeshError]]:
 
 
 def _close_codes() -> str:
-    return _table(("code", "meaning"), [(code, text) for code, text in CLOSE_CODES.items()])
+    return _table(("code", "meaning", "a client"), [(code, text, _then(code)) for code, text in CLOSE_CODES.items()])
+
+
+def _then(code: int) -> str:
+    return "has left" if code == _LEAVING else _THEN[verdict_of_close(code)]
+
+
+def _client_errors() -> str:
+    """A row for each class that a client may raise; several codes of one class do not exist."""
+    kinds = sorted(filter(_is_exported, _below(CallError)), key=lambda kind: (kind.code, kind.http_status))
+    rows = [
+        (_code(kind.code), _code(_exported(kind)), kind.http_status, kind.delivered, "yes" if kind.retryable else "no")
+        for kind in kinds
+    ]
+    return _table(("`.code`", "class", "status", "`.delivered`", "`.retryable`"), rows)
+
+
+def _is_exported(kind: type[MeshError]) -> bool:
+    return kind is CallError or kind.__name__ in exported
+
+
+def _exported(kind: type[MeshError]) -> str:
+    return "CallError" if kind is CallError else kind.__name__
+
+
+def _word_errors() -> str:
+    """A row for each code, as those see it who have no classes."""
+    kinds: dict[str, list[type[MeshError]]] = defaultdict(list)
+    for kind in filter(_is_exported, _below(MeshError)):
+        kinds[kind.code].append(kind)
+    rows = [
+        (
+            _code(code),
+            ", ".join(sorted({str(kind.http_status) for kind in same})),
+            same[0].delivered,
+            "yes" if same[0].retryable else "no",
+        )
+        for code, same in sorted(kinds.items())
+    ]
+    return _table(("`code`", "`status`", "`delivered`", "`retryable`"), rows)
+
+
+def _interface(file: str, kind: str, columns: Sequence[str]) -> Callable[[], str]:
+    return lambda: _table(columns, [(_code(member.declared), member.words) for member in members(file, kind)])
 
 
 def _settings() -> str:
@@ -144,6 +204,24 @@ def _fixed_limits() -> str:
     return _table(("limit", "of what"), [(f"{number:,}", text) for number, text in rows])
 
 
+def _client_limits() -> str:
+    rows = (
+        (WAITING_REQUESTS, "calls that wait for a connection; more raise `Overloaded`"),
+        (
+            KEPT_ANSWERS,
+            "answers that wait for their lambdas to be open again; further calls end with `lambda_lost`",
+        ),
+        (KEPT_BYTES, "bytes of them"),
+        (DEFAULT_THREADS, "threads for functions that are not `async`, where `threads` is not given"),
+        (QUEUED_CALLS, "calls that wait for one of them; more are answered with an error"),
+        (RUNNING_NOTIFICATIONS, "notifications that run at once; more are passed over, and logged"),
+        (RESULT_BYTES, "bytes of a body or a result"),
+        (ITEM_BYTES, "bytes of an item of a stream"),
+        (CREDIT, "items of a stream that come before its reader takes any"),
+    )
+    return _table(("limit", "of what"), [(f"{number:,}", text) for number, text in rows])
+
+
 def _metrics() -> str:
     counters = (*COUNTERS, *SESSION_COUNTERS)
     rows = [(_code(f"lambdamesh_{name}_total"), "counter", text) for name, text in counters]
@@ -168,8 +246,19 @@ TABLES: dict[str, Callable[[], str]] = {
     "routes": _routes,
     "errors": _errors,
     "close-codes": _close_codes,
+    "client-errors": _client_errors,
+    "word-errors": _word_errors,
+    "python-api": python_api,
+    "js-mesh": _interface("mesh.ts", "Mesh", ("method", "")),
+    "js-lambda": _interface("mesh.ts", "Lambda", ("member", "")),
+    "js-connect-options": _interface("mesh.ts", "ConnectOptions", ("option", "")),
+    "js-expose-options": _interface("mesh.ts", "ExposeOptions", ("option", "")),
+    "js-call-options": _interface("calling.ts", "CallOptions", ("option", "")),
+    "js-call-context": _interface("methods.ts", "CallContext", ("member", "")),
+    "js-call-error": _interface("errors.ts", "CallError", ("member", "")),
     "settings": _settings,
     "limits": _limits,
+    "client-limits": _client_limits,
     "fixed-limits": _fixed_limits,
     "metrics": _metrics,
     "commands": _commands,

@@ -1,9 +1,9 @@
 """Documents as a reader uses them: the commands of their ``console`` blocks, run on a terminal against real nodes.
 
 A command starts with ``$``; what follows is what it prints, in which ``...`` stands for anything and blanks do not
-count. Commands that go on (a node, a provider) stay until the document ends. What differs here from a reader's machine
-is replaced: the address ``localhost:7630`` by the node's, the id ``rhowRuuCUoE5vlcA`` by the one that a provider printed,
-the home directory by an empty one.
+count. Commands that go on stay until the document ends: a node, and a provider, which is whatever prints a line ``id
+rhowRuuCUoE5vlcA``. What differs here from a reader's machine is replaced: the address ``localhost:7630`` by the node's,
+that id by the one that the last provider printed, the home directory by an empty one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from tests.nodes import ROOT, Node
 
@@ -31,9 +34,17 @@ _BOLD = re.compile(r"\x1b\[[0-9;]*m")
 _RULE = re.compile("─+")
 _ADDRESS = re.compile(r"\b(?:localhost|127\.0\.0\.1):7630\b")
 _SERVE = re.compile(r"lambdamesh serve\b(.*)|make serve")
-_PROVIDER = re.compile(r"(?:python|node) examples/\S+")
-_INSTALL = re.compile(r"npm ci\b|python -m pip install\b")
+_ID_LINE = re.compile(rf"^ *id +{EXAMPLE_ID}$", re.MULTILINE)
+_OPENS_SOCKET = "/lambda/new"
+"""A program in which this stands is given its address on the command line, others by LAMBDAMESH_URL."""
+_NEEDS_NODE = re.compile(r"(?:node|npm) ")
+_INSTALL = re.compile(r"npm (?:ci|run build)\b|python -m pip install\b")
 _STOP = "kill -TERM "
+_MODULES = (
+    ROOT / "examples/node/node_modules/ws",
+    ROOT / "clients/js/node_modules/ws",
+    ROOT / "clients/js/dist/index.js",
+)
 
 
 class Block(NamedTuple):
@@ -69,6 +80,31 @@ def commands(path: Path) -> Iterator[Command]:
                     end = next((n for n, text in enumerate(printed) if text.startswith("$ ")), len(printed))
                     where = f"{path.relative_to(ROOT)}:{block.line + number}"
                     yield Command(line.removeprefix("$ "), "\n".join(printed[:end]), where)
+
+
+def follow(path: Path, home: Path) -> None:
+    """Do as a whole document says. Skips the test where that needs what is not installed, behind all the rest."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    has_node = shutil.which("node") is not None and all(module.exists() for module in _MODULES)
+    left_out: list[str] = []
+    is_id_known = True
+    reader = Reader(home)
+    try:
+        for command in commands(path):
+            is_provider = _ID_LINE.search(command.printed) is not None
+            needs_id = EXAMPLE_ID in command.text and not is_id_known
+            can_run = (has_node or not _NEEDS_NODE.match(command.text)) and not needs_id
+            if can_run:
+                reader.follow(command)
+            else:
+                left_out.append(command.text)
+            is_id_known = can_run if is_provider else is_id_known
+        assert not any(node.complaints() for node in reader.nodes)
+    finally:
+        reader.close()
+    if left_out:
+        pytest.skip(f"all but {left_out}: that needs Node, `npm ci` there, and clients/js built")
 
 
 class OnTerminal:
@@ -157,7 +193,7 @@ class Reader:
             return
         if (serve := _SERVE.fullmatch(text)) and not command.printed:
             self._serve(["--dev"] if serve[1] is None else shlex.split(self._here(serve[1])))
-        elif _PROVIDER.match(text):
+        elif _ID_LINE.search(command.printed):
             self._provide(text, command)
         else:
             printed = OnTerminal(self._here(text), self._environ_now()).finish()
@@ -197,13 +233,19 @@ class Reader:
 
     def _provide(self, text: str, command: Command) -> None:
         assert self._node is not None
-        running = OnTerminal(f"exec {text} ws://{self._node.authority}/lambda/new", self._environ_now())
+        running = OnTerminal(f"exec {text}{self._address_for(text)}", self._environ_now())
         self._running.append(running)
         self._id = ""
         found = running.wait_for(self._pattern(command.printed + "\n"))
         self._check(command, running.printed, found)
         assert found is not None
         self._id = found["id"]
+
+    def _address_for(self, text: str) -> str:
+        assert self._node is not None
+        programs = [ROOT / word for word in shlex.split(text)[:2] if word.startswith("examples/")]
+        opens = any(_OPENS_SOCKET in program.read_text("utf-8") for program in programs)
+        return f" ws://{self._node.authority}{_OPENS_SOCKET}" if opens else ""
 
     # -- from the document to here, and back --------------------------------------------------------------------
 
@@ -221,7 +263,7 @@ class Reader:
     def _pattern(self, printed: str) -> re.Pattern[str]:
         pattern = re.escape(_plain(self._here(printed))).replace(r"\.\.\.", ".*?")
         if not self._id:
-            pattern = pattern.replace(EXAMPLE_ID, "(?P<id>[A-Za-z0-9_-]{16})", 1)
+            pattern = pattern.replace(EXAMPLE_ID, "(?P<id>[A-Za-z0-9_-]{16})", 1).replace(EXAMPLE_ID, "(?P=id)")
         return re.compile(pattern, re.DOTALL)
 
     def _check(self, command: Command, printed: str, found: re.Match[str] | None) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
+import lambdamesh
 from docs.generate import documents, renewed
+from docs.javascript_api import close_verdicts, retryable_codes
+from lambdamesh.client.reconnecting import Verdict, verdict_of_close
 from lambdamesh.settings import load
-from tests.documents import EXAMPLE_ID, Reader, blocks, commands
+from tests.documents import EXAMPLE_ID, blocks, commands, follow
 from tests.nodes import ROOT, Node
 from tests.providers import Answering, wrap
 from tests.websocket import WebSocket
 
 DOCUMENTS = documents()
 DOCS = [path for path in DOCUMENTS if path.name != "README.md"]
+LINKING = [*DOCUMENTS, *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")]
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -31,17 +34,9 @@ def test_generated_parts_are_fresh(path: Path) -> None:
     assert text == renewed(text), "stale: run `make docs`"
 
 
-@pytest.mark.parametrize("path", [path for path in DOCS if any(commands(path))], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if any(commands(path))], ids=lambda path: path.stem)
 def test_examples_run_as_printed(path: Path, tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
-    reader = Reader(tmp_path)
-    try:
-        for command in commands(path):
-            reader.follow(command)
-        assert not any(node.complaints() for node in reader.nodes)
-    finally:
-        reader.close()
+    follow(path, tmp_path)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
@@ -59,10 +54,10 @@ def test_blocks_are_of_kinds_that_are_checked(path: Path, tmp_path: Path) -> Non
 
 
 def _examples() -> list[Path]:
-    return [*(ROOT / "examples" / "python").glob("*.py"), *(ROOT / "examples" / "node").glob("*.mjs")]
+    return [path for pattern in ("*.py", "*.mjs") for path in (ROOT / "examples").glob(f"*/{pattern}")]
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
+@pytest.mark.parametrize("path", LINKING, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     for link in _links(path):
         if link.startswith("https://"):
@@ -93,6 +88,24 @@ def test_every_metric_is_documented(node: Node) -> None:
     told = set(re.findall(r"^# TYPE (lambdamesh_\w+)", node.fetch("GET", "/metrics").body.decode(), re.MULTILINE))
     documented = re.findall(r"`(lambdamesh_\w+)`", (ROOT / "docs" / "reference" / "metrics.md").read_text("utf-8"))
     assert told == set(documented)
+
+
+def test_both_clients_agree_on_what_may_be_tried_again() -> None:
+    """The table of errors is made from Python's classes and stands for JavaScript too."""
+    kinds = [getattr(lambdamesh, name) for name in lambdamesh.__all__ if name[0].isupper()]
+    errors = [kind for kind in kinds if issubclass(kind, lambdamesh.CallError)]
+    assert retryable_codes() == {kind.code for kind in errors if kind.retryable}
+
+
+def test_both_clients_agree_on_closes_but_for_those_that_are_named() -> None:
+    """The table of close codes is made from Python's policy; where JavaScript's is another, its page says so."""
+    told = {Verdict.RETRY: "retry", Verdict.FINAL: "final", Verdict.NEW_TICKET: "ticket"}
+    verdicts = {code: verdict for code, verdict in close_verdicts().items() if code >= 1000}
+    others = {code for code, verdict in verdicts.items() if told[verdict_of_close(code)] != verdict}
+    page = (ROOT / "docs" / "reference" / "javascript.md").read_text("utf-8")
+    named = re.search(r"also stays away after ([^;]*?), which", page)
+    assert named is not None
+    assert {int(code) for code in re.findall(r"[0-9]{4}", named[1])} == others
 
 
 def test_the_exchange_on_connect(node: Node) -> None:
