@@ -104,7 +104,8 @@ def _answer(route: Route) -> str:
 
 
 def _errors() -> str:
-    kinds = sorted(_below(MeshError), key=lambda kind: (kind.http_status, kind.code))
+    over_http = (kind for kind in _below(MeshError) if kind.http_status)
+    kinds = sorted(over_http, key=lambda kind: (kind.http_status, kind.code))
     rows = [
         (kind.http_status, _code(kind.code), _meaning(kind), kind.delivered, "yes" if kind.retryable else "no")
         for kind in kinds

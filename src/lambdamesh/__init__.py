@@ -4,6 +4,7 @@ from lambdamesh import sync
 from lambdamesh.client.connecting import connect
 from lambdamesh.client.context import Call, current
 from lambdamesh.client.exposed import Exposed
+from lambdamesh.client.faults import ClientClosed
 from lambdamesh.client.hosting import End
 from lambdamesh.client.mesh import Mesh
 from lambdamesh.client.reconnector import State
@@ -40,6 +41,7 @@ __all__ = [
     "CallError",
     "CallTimeout",
     "CallerOverloaded",
+    "ClientClosed",
     "Draining",
     "End",
     "Exposed",

@@ -14,6 +14,7 @@ await build({
   outfile: at("dist/index.js"),
   bundle: true,
   minify: true,
+  keepNames: true, // errors are printed with the name of their class
   lineLimit: 160,
   format: "esm",
   target: "es2022",

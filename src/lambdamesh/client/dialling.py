@@ -26,6 +26,8 @@ MESSAGE_BYTES = 16 * 1024 * 1024
 HANDSHAKE_S = 10.0
 
 _QUEUE_BYTES = 1024 * 1024
+_FLUSH_FRAMES = 16
+"""The node begins with these while the rest is being written."""
 _FLUSH_BYTES = 64 * 1024
 _READ_BUFFER_BYTES = 16 * 1024
 _REASON_CHARACTERS = 500
@@ -96,7 +98,7 @@ class Wire:
             self._call_soon(self.flush)
         pending.append(frame)
         self._pending_bytes += len(frame)
-        if self._pending_bytes > _FLUSH_BYTES:
+        if self._pending_bytes > _FLUSH_BYTES or len(pending) >= _FLUSH_FRAMES:
             self.flush()
 
     def writelines(self, pieces: list[bytes]) -> None:

@@ -18,6 +18,13 @@ RPC_HANDLER_RAISED = -32000
 _MESSAGE_CHARACTERS = 2_000
 
 
+class ClientClosed(MeshError):
+    """This client was closed before the call was sent or, where ``delivered`` is unknown, before it was answered."""
+
+    code = "closed"
+    http_status = 0
+
+
 class _Facts(msgspec.Struct, gc=False):
     """``error.data`` of an answer."""
 

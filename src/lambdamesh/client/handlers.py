@@ -12,7 +12,7 @@ import msgspec
 
 from lambdamesh.client.dialling import MESSAGE_BYTES
 from lambdamesh.client.faults import RPC_INTERNAL
-from lambdamesh.client.signatures import Signature, compile_signature
+from lambdamesh.client.signatures import Signature, compile_signature, item_type
 from lambdamesh.errors import LambdaError
 
 ITEM_BYTES = 65_536
@@ -32,6 +32,9 @@ class Kind(Enum):
     GENERATOR = auto()
 
 
+_STREAMS = (Kind.ASYNC_GENERATOR, Kind.GENERATOR)
+
+
 class Handler(msgspec.Struct, frozen=True):
     """One exposed function."""
 
@@ -39,19 +42,35 @@ class Handler(msgspec.Struct, frozen=True):
     function: Callable[..., Any]
     kind: Kind
     signature: Signature
+    fits: Callable[[bytes], object] | None = None
+    """Decodes a result, or an item, as its annotation wants; ``None`` where there is none that JSON can be held to."""
 
     @property
     def is_stream(self) -> bool:
         """Whether it gives many values."""
-        return self.kind in (Kind.ASYNC_GENERATOR, Kind.GENERATOR)
+        return self.kind in _STREAMS
 
 
 def compile_handlers(functions: Mapping[str, Callable[..., Any]]) -> dict[str, Handler]:
     """Compile each of ``functions``. Raises: TypeError where one cannot be served."""
-    return {
-        name: Handler(name, function, _kind_of(function), compile_signature(function, name))
-        for name, function in functions.items()
-    }
+    return {name: _compile(name, function) for name, function in functions.items()}
+
+
+def _compile(name: str, function: Callable[..., Any]) -> Handler:
+    kind, signature = _kind_of(function), compile_signature(function, name)
+    given = item_type(signature.returns) if kind in _STREAMS else signature.returns
+    return Handler(name, function, kind, signature, _fitting(given))
+
+
+def _fitting(annotation: Any) -> Callable[[bytes], object] | None:
+    if annotation is Any:
+        return None
+    try:
+        # Of a class of which JSON knows nothing there is no schema either.
+        msgspec.json.schema(annotation)
+        return msgspec.json.Decoder(annotation).decode
+    except (TypeError, ValueError, NotImplementedError):
+        return None
 
 
 def _kind_of(function: Callable[..., Any]) -> Kind:
@@ -82,6 +101,12 @@ def _encoded(value: Any, what: str, handler: Handler, limit_bytes: int) -> bytes
         raw = _encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise LambdaError(f"{what} of {handler.name} is not JSON: {error}", rpc_code=RPC_INTERNAL) from None
+    if handler.fits is not None:
+        try:
+            handler.fits(raw)
+        except (TypeError, ValueError) as error:
+            text = f"{what} of {handler.name} is not what its annotation says: {error}"
+            raise LambdaError(text, rpc_code=RPC_INTERNAL) from None
     if len(raw) > limit_bytes:
         text = f"{what} of {handler.name} has {len(raw)} bytes; at most {limit_bytes} pass"
         raise LambdaError(text, rpc_code=RPC_INTERNAL)

@@ -28,7 +28,10 @@ class Verdict(Enum):
 
 
 _FINAL_CODES = range(4400, 4500)
-_VERDICTS = {4401: Verdict.NEW_TICKET, 4408: Verdict.RETRY, 4429: Verdict.RETRY}
+_NOT_OUR_LANGUAGE = (1002, 1003, 1007, 1008, 1010)
+_VERDICTS = {4401: Verdict.NEW_TICKET, 4408: Verdict.RETRY, 4429: Verdict.RETRY} | dict.fromkeys(
+    _NOT_OUR_LANGUAGE, Verdict.FINAL
+)
 _PASSING_STATUSES = frozenset({408, 425, 429})
 _TICKET_STATUSES = frozenset({401})
 

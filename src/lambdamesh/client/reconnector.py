@@ -18,7 +18,7 @@ from lambdamesh.client.address import Address
 from lambdamesh.client.connection import ABNORMAL, Connection, Ending
 from lambdamesh.client.dialling import HANDSHAKE_S, SUBPROTOCOL, Fields, Refused, dial
 from lambdamesh.client.envelopes import word_head
-from lambdamesh.client.faults import fault
+from lambdamesh.client.faults import ClientClosed, fault
 from lambdamesh.client.reconnecting import (
     FIRST_ATTEMPTS,
     PATIENCE_S,
@@ -118,7 +118,7 @@ class Reconnector:
             self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        self._end(PeerUnreachable("this connection was closed: connect anew"))
+        self._end(ClientClosed("this client was closed: connect anew"))
 
     async def linked(self) -> None:
         """Wait for a connection, 60 s at most. Raises: MeshError where there is none then, or will be none."""

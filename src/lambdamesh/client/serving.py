@@ -9,6 +9,8 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from lambdamesh.client import context
 from lambdamesh.client.faults import RPC_HANDLER_RAISED, Reply, encode_reply, reply_to
 from lambdamesh.client.handlers import Handler, Items, Kind, encode_item, encode_result
@@ -26,6 +28,9 @@ CLEANING_UP_S = 5.0
 """How long handlers that were cancelled may take to end, where the client is closed."""
 
 _COROUTINE = Kind.COROUTINE
+_RAISED = (Exception, SystemExit)
+"""What ends a call and nothing else: a handler that leaves does not take the others with it."""
+
 _BUSY = Reply(RPC_HANDLER_RAISED, "the provider has as many calls waiting for a thread as it may: call later")
 
 
@@ -125,7 +130,7 @@ class Server:
             raw = encode_result(handler, value)
         except asyncio.CancelledError as error:
             self._cancelled(served, error)
-        except Exception as error:
+        except _RAISED as error:
             self.fail(served, error)
         else:
             self.succeed(served, raw)
@@ -141,7 +146,7 @@ class Server:
                 await items.aclose()
         except asyncio.CancelledError as error:
             self._cancelled(served, error)
-        except Exception as error:
+        except _RAISED as error:
             self.fail(served, error)
         else:
             self.succeed(served, raw)
@@ -207,9 +212,7 @@ class Server:
         async def given() -> Any:
             return await value
 
-        self._start(
-            served, self._awaited(served, Handler(handler.name, given, handler.kind, handler.signature), ((), {}))
-        )
+        self._start(served, self._awaited(served, msgspec.structs.replace(handler, function=given), ((), {})))
 
     def _pump(self, served: Served, handler: Handler, arguments: Arguments) -> None:
         Pump(self, served, handler, arguments).advance()

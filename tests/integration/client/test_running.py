@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -37,6 +39,24 @@ async def test_what_a_handler_raises_is_said_in_short(mesh: Mesh) -> None:
     assert (raised.value.message, raised.value.rpc_code, raised.value.data) == ("no such order", 42, {"order": 7})
     with pytest.raises(lambdamesh.LambdaError, match="the result of unfit is not JSON"):
         await mesh.call(fn.id, "unfit")
+
+
+async def test_a_handler_that_leaves_ends_its_call_and_nothing_else(mesh: Mesh) -> None:
+    async def leave() -> None:
+        sys.exit(3)
+
+    async def leave_in_the_middle() -> AsyncIterator[int]:
+        yield 1
+        sys.exit(3)
+
+    def leave_in_a_thread() -> None:
+        sys.exit(3)
+
+    fn = await mesh.expose({"leave": leave, "stream": leave_in_the_middle, "thread": leave_in_a_thread, "echo": echo})
+    for method in ("leave", "stream", "thread"):
+        with pytest.raises(lambdamesh.LambdaError, match="SystemExit: 3"):
+            await mesh.call(fn.id, method)
+    assert await mesh.call(fn.id, "echo", 1) == {"echo": 1}
 
 
 async def test_debug_sends_the_traceback(node: Node, mesh: Mesh) -> None:
@@ -221,5 +241,5 @@ async def test_everything_ends_with_the_client(node: Node, mesh: Mesh) -> None:
         await calling
     with pytest.raises(lambdamesh.CallError):
         await own
-    with pytest.raises(lambdamesh.PeerUnreachable, match="closed"):
+    with pytest.raises(lambdamesh.ClientClosed, match="closed"):
         await other.call(fn.id, "wait")

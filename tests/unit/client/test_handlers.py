@@ -16,7 +16,7 @@ from lambdamesh.errors import LambdaError
 async def coroutine(body: Any) -> None: ...
 
 
-def thread(body: Any) -> None: ...
+def thread(body: Any) -> Any: ...
 
 
 async def async_generator(body: Any) -> AsyncIterator[int]:
@@ -58,6 +58,42 @@ def handler() -> Handler:
 
 def test_results(handler: Handler) -> None:
     assert encode_result(handler, {"a": (1, None)}) == b'{"a":[1,null]}'
+
+
+def counted(body: Any) -> int:
+    raise NotImplementedError
+
+
+def pointed(body: Any) -> dict[str, list[int]]:
+    raise NotImplementedError
+
+
+def any_class(body: Any) -> Callable:
+    raise NotImplementedError
+
+
+async def typed_items(body: Any) -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "raw"),
+    [
+        (counted, 1, b"1"),
+        (pointed, {"a": (1, 2)}, b'{"a":[1,2]}'),
+        (any_class, {"x": 1}, b'{"x":1}'),
+        (typed_items, 5, b"5"),
+    ],
+)
+def test_results_that_are_what_they_say(function: Any, value: Any, raw: bytes) -> None:
+    assert encode_result(compile_handlers({"it": function})["it"], value) == raw
+
+
+@pytest.mark.parametrize(("function", "value"), [(counted, "1"), (pointed, {"a": [1, "x"]}), (typed_items, None)])
+def test_results_that_are_not_what_they_say(function: Any, value: Any) -> None:
+    with pytest.raises(LambdaError, match="is not what its annotation says: Expected `int`, got") as raised:
+        encode_result(compile_handlers({"it": function})["it"], value)
+    assert raised.value.rpc_code == -32603
 
 
 @pytest.mark.parametrize("value", [object(), {(1, 2): 3}, [1, {"a": object()}]])

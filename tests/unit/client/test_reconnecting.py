@@ -15,7 +15,7 @@ from lambdamesh.client.reconnecting import (
 )
 from lambdamesh.errors import CLOSE_CODES
 
-FINAL = {4400, 4403, 4404, 4409, 4410}
+FINAL = {1002, 1003, 1007, 1008, 1010, 4400, 4403, 4404, 4409, 4410}
 
 
 @pytest.mark.parametrize("code", [*CLOSE_CODES, 1005, 1006, 1012, 4501])
