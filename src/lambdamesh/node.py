@@ -25,7 +25,7 @@ from lambdamesh.core.counters import COUNTERS, Counters
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.registry import Lambda, Registry
 from lambdamesh.core.relay import Relay
-from lambdamesh.core.wheel import SWEEP_S, Wheel
+from lambdamesh.core.wheel import Wheel
 from lambdamesh.directory.alone import Alone
 from lambdamesh.door.door import Core, Door, Facts
 from lambdamesh.door.http import HttpConnection
@@ -40,6 +40,7 @@ from lambdamesh.telemetry.metrics import Exposition
 
 log = structlog.get_logger(__name__)
 
+SWEEP_S = 0.02
 _SLOT_S = 0.01
 _FLOOR_STEP_MS = 1_000
 _RESERVED_DESCRIPTORS = 64
@@ -122,7 +123,7 @@ class Node:
         core.registry.started_at, core.registry.started_ms = now, max(unix_ms, self._floor_ms)
         core.registry.claimed = self._skip
         core.registry.last_minted_ms = self._floor_ms
-        core.relay = Relay(core.registry, core.wheel, self._limits, core.counters, core.budget)
+        core.relay = Relay(core.registry, core.wheel, self._limits, core.counters, core.budget, time.monotonic)
         core.relay.on_bug = core.wheel.on_bug = _log_bug
         core.mint = self._mint
         return core

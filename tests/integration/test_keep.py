@@ -40,6 +40,11 @@ class Own(Closing):
         self.talking = Provider2(node, target)
         self.id, self.key, self.pending = self.talking.id, self.talking.key, self.talking.opened["pending"]
         self.talking.accept({"meta": True, "keep": list(keep)})
+        # What it holds and nobody waits for any more is cancelled.
+        for number in keep:
+            if number not in self.pending:
+                cancel = self.talking.next()
+                assert (cancel["method"], cancel["params"]) == ("$/cancelRequest", {"id": number})
 
     @staticmethod
     def number(call: Message) -> int:
@@ -238,7 +243,7 @@ def test_callers_that_leave_in_the_gap_are_forgotten(node: Node, kind: type[Own]
     waits = held_back(node, first.id, "waits")
     sent.close()
     waits.close()
-    with held_back(node, first.id, "last") as last, first.again(keep=(1,)) as second:
+    with held_back(node, first.id, "last") as last, first.again() as second:
         assert second.pending == []
         second.talking.answer(second.talking.call("last"), 1)
         assert last.answer().json() == 1

@@ -11,7 +11,6 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from lambdamesh.core.reopening import Claim, Key
-from lambdamesh.core.wheel import SWEEP_S
 from lambdamesh.errors import CallTimeout, MeshError
 from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.session import SessionClosed
@@ -235,7 +234,7 @@ class Keeping(RuleBasedStateMachine):
     def deadlines_are_neither_early_nor_late(self) -> None:
         for caller in self.callers:
             if caller.is_open:
-                assert self.world.now <= caller.deadline_at + 0.051 + SWEEP_S * caller.is_stream
+                assert self.world.now <= caller.deadline_at + 0.051
             if any(isinstance(fault, CallTimeout) for fault in caller.faults):
                 assert caller.ended_at > caller.deadline_at
 

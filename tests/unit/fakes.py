@@ -182,7 +182,9 @@ class World:
             MACHINE, self.limits, self.counters, self.wheel, directory or FakeDirectory(), self.graves
         )
         self.registry.publish = self._publish
-        self.relay = Relay(self.registry, self.wheel, self.limits, self.counters, Budget(self.limits.buffered_bytes))
+        self.relay = Relay(
+            self.registry, self.wheel, self.limits, self.counters, Budget(self.limits.buffered_bytes), lambda: self.now
+        )
         self.events: list[tuple[bytes, str, str]] = []
 
     def _publish(self, subject: Lambda, kind: str, detail: str) -> None:

@@ -61,7 +61,7 @@ def test_each_outcome_says_what_the_table_says(
 
 
 def test_the_table_has_every_outcome() -> None:
-    assert {row[0] for row in TABLE} == family(MeshError)
+    assert {row[0] for row in TABLE} == {kind for kind in family(MeshError) if kind.__module__ == errors.__name__}
 
 
 @pytest.mark.parametrize(("kind", "close_code"), CLOSES)

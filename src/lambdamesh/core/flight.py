@@ -7,22 +7,24 @@ from typing import Protocol
 
 from lambdamesh.core.budget import Budget
 from lambdamesh.core.counters import Counters
+from lambdamesh.core.limits import Limits
 from lambdamesh.core.ports import Provider
 from lambdamesh.core.registry import Lambda
-from lambdamesh.core.wheel import SWEEP_S, Slot, Wheel
+from lambdamesh.core.wheel import Slot, Wheel
 from lambdamesh.errors import CallTimeout, LambdaLost, MeshError
 from lambdamesh.protocol.answer import Answer
 from lambdamesh.protocol.call import Call
 
 
-class Ending(Protocol):
-    """What flights have in common: the relay that took them."""
+class Carrier(Protocol):
+    """The relay that took a call. ``time`` tells what time it is, in monotonic seconds."""
 
     budget: Budget
     counters: Counters
-    wheel: Wheel
-    stream_credit_max: int
+    limits: Limits
     on_bug: Callable[[], None]
+    time: Callable[[], float]
+    wheel: Wheel
 
 
 class Flight:
@@ -34,7 +36,7 @@ class Flight:
 
     __slots__ = ("_answer", "_call", "_deadline_at", "_lambda", "_provider", "_relay", "number", "slot")
 
-    def __init__(self, relay: Ending, answer: Answer, provider: Provider | None) -> None:
+    def __init__(self, relay: Carrier, answer: Answer, provider: Provider | None) -> None:
         self._relay = relay
         self._answer = answer
         self._provider = provider
@@ -137,12 +139,13 @@ class Flight:
 class StreamFlight(Flight):
     """A call whose caller takes items: its deadline is the longest silence between two of them.
 
-    ``_credit`` is how many items may still come. Where none may, the silence is the caller's and no deadline passes.
+    ``_credit`` is how many items may still come. Where none may, the silence is the caller's, which has a bound of its
+    own. ``_heard_at`` is when either side was heard last.
     """
 
     __slots__ = ("_credit", "_heard_at", "_timeout_s")
 
-    def __init__(self, relay: Ending, answer: Answer, provider: Provider | None, call: Call) -> None:
+    def __init__(self, relay: Carrier, answer: Answer, provider: Provider | None, call: Call) -> None:
         super().__init__(relay, answer, provider)
         self._timeout_s = call.timeout_s
         self._credit = call.credit
@@ -153,7 +156,7 @@ class StreamFlight(Flight):
         relay = self._relay
         relay.counters.stream_items += 1
         self._credit -= 1
-        self._heard()
+        self._heard_at = relay.time()
         try:
             self._answer.item(raw)
         except Exception:
@@ -161,26 +164,25 @@ class StreamFlight(Flight):
 
     def credit(self, add: int) -> None:
         """The caller takes ``add`` more items, as far as that is not too many at once."""
-        add = min(add, self._relay.stream_credit_max - self._credit)
+        add = min(add, self._relay.limits.stream_credit_max - self._credit)
         if add <= 0:
             return
+        had_none = self._credit <= 0
         self._credit += add
         if self._provider is not None:
-            self._heard()
+            self._heard_at = now = self._relay.time()
+            if had_none:
+                self.slot.pop(self, None)
+                self.slot = self._relay.wheel.add(self, now + self._timeout_s)
             self._provider.credit(self.number, add)
         elif self._call is not None:
             self._call.credit += add
 
     def expire(self, now: float) -> None:
-        """Nothing has come for as long as may be, unless nothing was wanted."""
-        silent_since = self._heard_at
-        if self._credit <= 0 and self._provider is not None:
-            silent_since = now
-        if silent_since + self._timeout_s > now:
-            self.slot = self._relay.wheel.add(self, silent_since + self._timeout_s)
+        """Nothing has come for as long as may be; or nothing was wanted, for as long as that may be."""
+        is_wanted = self._credit > 0 or self._provider is None
+        due_at = self._heard_at + (self._timeout_s if is_wanted else self._relay.limits.stream_stall_s)
+        if due_at >= now:
+            self.slot = self._relay.wheel.add(self, due_at)
         else:
             super().expire(now)
-
-    def _heard(self) -> None:
-        # The wheel's clock may be one sweep behind, and a deadline is never early.
-        self._heard_at = self._relay.wheel.now + SWEEP_S

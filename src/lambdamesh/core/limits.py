@@ -84,7 +84,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     item_bytes: int = 64 * KIB
     """Longest item of a stream (502, and the stream is cancelled)."""
     stream_stall_s: float = 3600.0
-    """How long the caller of a stream may take no byte of what waits for it before it is cut."""
+    """How long the caller of a stream may take nothing of it, no byte and no item, before it is cut."""
     grace_s: float = 15.0
     """Grace of a lambda whose codec is `json-rpc-2.0` and that names none."""
     socket_lambdas: int = 10_000

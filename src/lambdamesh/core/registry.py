@@ -100,7 +100,8 @@ class Registry:
         self._wheel = wheel
         self._directory = directory
         self._tombstones = tombstones
-        self._gone: dict[bytes, float] = {}
+        self._gone: dict[bytes, tuple[float, int]] = {}
+        """Until when a closed id is remembered, and the number of its last call."""
 
     def find(self, text: bytes, now: float) -> Lambda:
         """Return the lambda of this id.
@@ -159,8 +160,9 @@ class Registry:
             return refusal
         held = self.live.get(claim.text)
         if held is None:
-            self._gone.pop(claim.text, None)
             held = self.live[claim.text] = Lambda(self, claim, seat)
+            if not claim.is_new:
+                seat.provider.number = held.number = self._last_number(claim.text, now_ms)
         else:
             self._replace(held, claim, seat, keep)
         if claim.is_new:
@@ -212,7 +214,7 @@ class Registry:
         """End ``held`` for everyone; its id is remembered as gone."""
         if self.live.pop(held.id, None) is None:
             return
-        self._remember(held.id, now)
+        self._remember(held, now)
         self._counters.lambdas_closed += 1
         if held.slot is not None:
             held.slot.pop(held, None)
@@ -257,15 +259,24 @@ class Registry:
     def _is_gone(self, text: bytes, now: float) -> bool:
         if self._tombstones.holds(text):
             return True
-        until = self._gone.get(text)
-        return until is not None and until > now
+        until, _ = self._gone.get(text, (0.0, 0))
+        return until > now
 
-    def _remember(self, text: bytes, now: float) -> None:
+    def _last_number(self, text: bytes, now_ms: int) -> int:
+        """Return a number that no call of an earlier life of this lambda had: an answer that is late is to none.
+
+        Of a life that is not remembered only its longest time is known: it had fewer calls than milliseconds.
+        """
+        remembered = self._gone.pop(text, None)
+        return remembered[1] if remembered is not None else max(now_ms - parse_lambda_id(text).unix_ms, 0)
+
+    def _remember(self, held: Lambda, now: float) -> None:
         gone = self._gone
-        gone[text] = now + self._limits.gone_ttl_s
+        last = held.number if held.seat is None else held.seat.provider.number
+        gone[held.id] = (now + self._limits.gone_ttl_s, last)
         while gone:
             oldest = next(iter(gone))
-            if len(gone) <= self._limits.gone_ids and gone[oldest] > now:
+            if len(gone) <= self._limits.gone_ids and gone[oldest][0] > now:
                 return
             del gone[oldest]
 

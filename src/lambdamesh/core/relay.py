@@ -8,7 +8,7 @@ from lambdamesh.core.budget import Budget
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.flight import Flight, StreamFlight
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.ports import Seat
+from lambdamesh.core.ports import Provider, Seat
 from lambdamesh.core.registry import Lambda, Registry
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.errors import Draining, MeshError, Overloaded
@@ -27,16 +27,26 @@ class Relay:
         "budget",
         "counters",
         "draining",
+        "limits",
         "on_bug",
-        "stream_credit_max",
+        "time",
         "wheel",
     )
 
-    def __init__(self, registry: Registry, wheel: Wheel, limits: Limits, counters: Counters, budget: Budget) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        wheel: Wheel,
+        limits: Limits,
+        counters: Counters,
+        budget: Budget,
+        time: Callable[[], float],
+    ) -> None:
         self._registry = registry
         self._live = registry.live
         self.wheel = wheel
-        self.stream_credit_max = limits.stream_credit_max
+        self.limits = limits
+        self.time = time
         self._lambda_calls = limits.lambda_calls
         self._waiting_calls = limits.waiting_calls
         self.counters = counters
@@ -62,10 +72,15 @@ class Relay:
             answer.fault(self._fullness(seat))
             return None
         self.counters.calls += 1
-        flight = Flight(self, answer, provider) if call.credit == 0 else StreamFlight(self, answer, provider, call)
+        flight = self._flight(call, answer, provider)
         flight.slot = self.wheel.add(flight, now + call.timeout_s)
         flight.number = provider.call(call, flight)
         return flight
+
+    def _flight(self, call: Call, answer: Answer, provider: Provider | None) -> Flight:
+        if call.credit:
+            return StreamFlight(self, answer, provider, call)
+        return Flight(self, answer, provider)
 
     def notify(self, call: Call, now: float) -> MeshError | None:
         """Send a notification; return why it cannot be sent, else ``None``."""
@@ -96,7 +111,7 @@ class Relay:
             answer.fault(Overloaded("this node holds as many waiting bodies as it may: try again later"))
             return None
         self.counters.calls += 1
-        flight = Flight(self, answer, None) if call.credit == 0 else StreamFlight(self, answer, None, call)
+        flight = self._flight(call, answer, None)
         flight.wait(call, held, self.wheel, now + call.timeout_s)
         return flight
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-SWEEP_S = 0.02
-"""Time between two turns of the wheel."""
-
 
 class Expiring(Protocol):
     """Something that wants to be told when a time has come."""
@@ -23,11 +20,9 @@ Slot = dict[Expiring, None]
 class Wheel:
     """Keeps things by the tick in which they expire: never before their time, at most one tick and one sweep late."""
 
-    __slots__ = ("_next_tick", "_per_second", "_slots", "now", "on_bug")
+    __slots__ = ("_next_tick", "_per_second", "_slots", "on_bug")
 
     def __init__(self, tick_s: float, now: float) -> None:
-        self.now = now
-        """When it was turned last, in monotonic seconds: what may be a sweep late need not ask the system."""
         self._per_second = 1.0 / tick_s
         self._slots: dict[int, Slot] = {}
         self._next_tick = int(now * self._per_second)
@@ -47,7 +42,6 @@ class Wheel:
 
     def sweep(self, now: float) -> None:
         """Expire everything whose time has passed."""
-        self.now = now
         reached = int(now * self._per_second)
         while self._next_tick <= reached:
             if not self._slots:

@@ -29,9 +29,15 @@ _silent = logging.getLogger("lambdamesh.picows")
 _silent.disabled = True
 _LOG = logging.LoggerAdapter(_silent, {})
 
+READ_BYTES = 16 * 1024
+"""Bytes of short frames that are read at once: tens of milliseconds of work at most, whoever sends them."""
+
 
 class WireOwner(Protocol):
     """Who decides what becomes of the bytes that picows wants to write."""
+
+    unframed_bytes: int
+    """What has come since the last whole frame."""
 
     def received(self, size_bytes: int) -> None:
         """Bytes have come that picows is about to look at."""
@@ -100,11 +106,16 @@ class Wire:
 class _Metered(WSProtocol):  # type: ignore[misc] # it is untyped
     """picows's protocol, which says how much it takes in: the buffer of an unfinished frame is seen nowhere else."""
 
-    __slots__ = ("received",)
+    __slots__ = ("owner",)
+
+    def get_buffer(self, sizehint: int) -> Any:
+        """Take little at a time (asyncio), but of a long frame all that there is room for."""
+        room = super().get_buffer(sizehint)
+        return room if self.owner.unframed_bytes > READ_BYTES else room[:READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass on what has come (asyncio)."""
-        self.received(nbytes)
+        self.owner.received(nbytes)
         super().buffer_updated(nbytes)
 
 
@@ -155,7 +166,7 @@ def adopt(transport: asyncio.Transport, owner: WireOwner, fields: Fields, max_fr
         None,
         _READ_BUFFER_BYTES,
     )
-    protocol.received = owner.received
+    protocol.owner = owner
     # uvloop keeps the ``data_received`` of the protocol before, and with it the whole HTTP connection, for as long as
     # the one after takes its bytes in a buffer.
     transport.set_protocol(asyncio.Protocol())

@@ -23,13 +23,12 @@ log = structlog.get_logger(__name__)
 class CallerSocket(Socket):
     """A socket that asks (``Asker``), and with ``json-rpc-2.0`` answers for the lambdas that it opens."""
 
-    __slots__ = ("_answers_bytes", "_lambdas", "handshake", "questions", "session")
+    __slots__ = ("_lambdas", "handshake", "questions", "session")
 
     def __init__(self, door: Door, handshake: Request, code: str) -> None:
         super().__init__(door, handshake.peer)
         self.handshake = handshake
         self.questions: dict[bytes, Question] = {}
-        self._answers_bytes = 0
         self._lambdas: SharedLambdas | None = None
         self.session: Session
         if code == json_rpc_2.CODE:
@@ -51,27 +50,22 @@ class CallerSocket(Socket):
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Read on (asyncio)."""
+        """Read on, and have more items come (asyncio)."""
         super().resume_writing()
-        self._release_answers()
         if not self._transport.is_closing():
             self._transport.resume_reading()
+        for question in tuple(self.questions.values()):
+            question.credit(0)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether questions are to be read."""
+        return not self.congested
 
     def send(self, message: bytes) -> None:
         """Send an answer; what piles up counts against what all large buffers may hold together."""
         super().send(message)
-        if not self.congested:
-            return
-        missing_bytes = self.waiting_bytes - self._answers_bytes
-        if missing_bytes <= 0 or self.door.budget.reserve(missing_bytes):
-            self._answers_bytes += max(missing_bytes, 0)
-            return
-        self.door.counters.overloaded_buffers += 1
-        self.abort("error")
-
-    def _release_answers(self) -> None:
-        self.door.budget.release(self._answers_bytes)
-        self._answers_bytes = 0
+        self._hold_backlog()
 
     # -- requests (``Asking``) ----------------------------------------------------------------------------------
 
@@ -134,4 +128,3 @@ class CallerSocket(Socket):
             self._lambdas.ended(reason, final)
             self._lambdas = None
         self.session.release()
-        self._release_answers()

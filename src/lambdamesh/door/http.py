@@ -154,6 +154,8 @@ class HttpConnection(Replying, asyncio.Protocol):
             return
         self._pumping = True
         while self._queue and not (self._current or self._write_paused or self._lingering):
+            if self._is_patient:
+                self._lose_patience()
             request = self._queue.popleft()
             self._queued_bytes -= len(request.body)
             self._begin(request)

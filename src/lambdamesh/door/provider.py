@@ -88,6 +88,7 @@ class ProviderSocket(Socket):
             self.close(refusal.close_code, refusal.message, "error")
         else:
             self._seated = True
+            self.provider.drop_unpending()
 
     def ended(self, reason: str, final: bool) -> None:
         """Leave the lambda, or what is left of it after a newer socket took it."""

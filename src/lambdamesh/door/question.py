@@ -26,6 +26,7 @@ _WANTS_NO_ANSWER = Wishes(respond_async=True)
 class Asker(Protocol):
     """The socket of a caller. ``questions`` holds those without an answer by the id that the caller gave them."""
 
+    congested: bool
     door: Door
     handshake: Request
     questions: dict[bytes, Question]
@@ -35,7 +36,7 @@ class Asker(Protocol):
 class Question(Request):
     """One request of a caller's socket."""
 
-    __slots__ = ("_flight", "_id", "_socket")
+    __slots__ = ("_flight", "_granted", "_id", "_socket")
 
     owns_connection = False
     is_read = True
@@ -45,6 +46,7 @@ class Question(Request):
         self._socket: Asker | None = socket
         self._id = asked.id
         self._flight: Flight | None = None
+        self._granted = 0
         self.body = asked.body
         if asked.is_notification and asked.fault is None:
             self.wishes = _WANTS_NO_ANSWER
@@ -65,9 +67,11 @@ class Question(Request):
             flight.cancel()
 
     def credit(self, add: int) -> None:
-        """The caller takes ``add`` more items."""
-        if self._flight is not None:
-            self._flight.credit(add)
+        """The caller takes ``add`` more items, once it has taken what waits for it."""
+        self._granted += add
+        if self._granted and self._flight is not None and self._socket is not None and not self._socket.congested:
+            granted, self._granted = self._granted, 0
+            self._flight.credit(granted)
 
     def result(self, raw: bytes) -> None:
         """Answer a call with its result (``Reply``)."""

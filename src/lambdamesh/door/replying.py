@@ -169,10 +169,13 @@ class Replying:
         if not request.head.is_http10 and not self._transport.is_closing():
             self._streamed_bytes += len(_LAST_CHUNK)
             self._write(_LAST_CHUNK)
+        if self._transport.get_write_buffer_size() > self._door.limits.queue_bytes:
+            # Of a stream little waits at a time: this is one long result, which is to be taken as any other.
+            self._lose_patience()
         self._answered(request)
 
     def _lose_patience(self) -> None:
-        """The caller asks for something else, so it has taken the stream."""
+        """The stream is over, and taken but for little: from now on the caller keeps pace."""
         self._is_patient = False
         be_patient(self._transport, self._door.limits.write_deadline_s)
 

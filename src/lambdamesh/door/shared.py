@@ -20,6 +20,7 @@ from lambdamesh.protocol.json_rpc_2_caller import CallerSession
 from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
 from lambdamesh.protocol.session import Bounds, SessionCounters
 
+_OPEN_BYTES = 64 * 1024
 _SHARES = 4
 """One lambda may fill one of so many parts of the queue."""
 
@@ -29,7 +30,6 @@ class SharedSocket(Protocol):
 
     door: Door
     handshake: Request
-    congested: bool
 
     @property
     def waiting_bytes(self) -> int:
@@ -74,18 +74,17 @@ class Share:
 
     @property
     def congested(self) -> bool:
-        """Whether more bytes wait for the socket than may, or more of this lambda than its part."""
-        lambdas = self._lambdas
-        if lambdas.socket.congested:
-            return True
-        return lambdas.is_filling() and self._period == lambdas.period and self._sent_bytes > lambdas.part_bytes
+        """Whether this lambda has had its part of the queue, or all together have had all of it."""
+        return self._lambdas.is_filled(self._sent_bytes if self._period == self._lambdas.period else 0)
 
     def _send(self, message: bytes) -> None:
         lambdas = self._lambdas
         if self._period != lambdas.period:
             self._period = lambdas.period
             self._sent_bytes = 0
+        counted_bytes = min(self._sent_bytes, lambdas.part_bytes)
         self._sent_bytes += len(message)
+        lambdas.crowd_bytes += min(self._sent_bytes, lambdas.part_bytes) - counted_bytes
         lambdas.socket.send(message)
 
     def close(self, code: int, reason: str) -> None:
@@ -96,25 +95,29 @@ class Share:
 class SharedLambdas:
     """Opens and closes the lambdas of one socket. ``part_bytes`` is what one of them may fill of the queue.
 
-    ``period`` counts how often the queue was found shorter than that.
+    A ``period`` ends when the queue is found shorter than that; ``crowd_bytes`` were sent in it to all of them, of each
+    no more than its part.
     """
 
-    __slots__ = ("_headers", "_seats", "_session", "part_bytes", "period", "socket")
+    __slots__ = ("_headers", "_seats", "_session", "crowd_bytes", "part_bytes", "period", "socket")
 
     def __init__(self, socket: SharedSocket, session: CallerSession) -> None:
         self.socket = socket
         self.part_bytes = socket.door.limits.queue_bytes // _SHARES
+        self.crowd_bytes = 0
         self.period = 0
         self._session = session
         self._seats: dict[bytes, Share] = {}
         self._headers: bytes | None = None
 
-    def is_filling(self) -> bool:
-        """Whether more waits for the socket than one lambda may fill."""
-        if self.socket.waiting_bytes > self.part_bytes:
-            return True
-        self.period += 1
-        return False
+    def is_filled(self, sent_bytes: int) -> bool:
+        """Whether a lambda to which so much was sent in this period has to wait; begin another where it is over."""
+        if self.socket.waiting_bytes <= self.part_bytes:
+            self.period += 1
+            self.crowd_bytes = 0
+            return False
+        # What one of them has sent beyond its part is its own affair: the others have theirs all the same.
+        return sent_bytes > self.part_bytes or self.crowd_bytes > self.part_bytes * _SHARES
 
     def endpoint(self, method: str) -> Callable[[Question], None] | None:
         """Find who answers a request that is no route of HTTP."""
@@ -128,6 +131,8 @@ class SharedLambdas:
             raise BadRequest("lambda.open is a request: without an id nobody would hear of the lambda")
         if not door.is_ready:
             raise Draining(GOING_DOWN)
+        if len(question.body) > _OPEN_BYTES:
+            raise BadRequest(f"lambda.open takes at most {_OPEN_BYTES} bytes")
         try:
             wanted = _decode_open(question.body if question.body != b"null" else b"{}")
         except msgspec.MsgspecError as error:
@@ -155,13 +160,13 @@ class SharedLambdas:
     def _seat(self, claim: Claim, keep: tuple[int, ...]) -> None:
         door = self.socket.door
         seat = Share(self, claim.text, door.sessions, door.bounds)
-        # Not told of its end: this is the same client.
-        before = self._seats.pop(claim.text, None)
+        # A seat of the same client is not told of its end: the new one has its place already.
+        before = self._seats.get(claim.text)
+        self._seats[claim.text] = seat
+        self._session.lambdas[claim.text] = seat.provider
         door.registry.take(claim, seat, time.monotonic(), door.clock.unix_ms, keep)
         if before is not None:
             before.provider.release()
-        self._seats[claim.text] = seat
-        self._session.lambdas[claim.text] = seat.provider
 
     def _claim(self, wanted: _Open) -> Claim:
         door = self.socket.door

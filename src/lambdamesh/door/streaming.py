@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lambdamesh.core.clock import Clock
 from lambdamesh.core.flight import Flight
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.wheel import Wheel
@@ -18,12 +19,24 @@ class HttpStream:
     has been taken, as much is asked for, all in one.
     """
 
-    __slots__ = ("_flight", "_form", "_grant_items", "_is_begun", "_is_over", "_ping_s", "_reply", "_taken", "_wheel")
+    __slots__ = (
+        "_clock",
+        "_flight",
+        "_form",
+        "_grant_items",
+        "_is_begun",
+        "_is_over",
+        "_ping_s",
+        "_reply",
+        "_taken",
+        "_wheel",
+    )
 
-    def __init__(self, reply: HttpReply, form: StreamForm, wheel: Wheel, limits: Limits) -> None:
+    def __init__(self, reply: HttpReply, form: StreamForm, wheel: Wheel, clock: Clock, limits: Limits) -> None:
         self._reply = reply
         self._form = form
         self._wheel = wheel
+        self._clock = clock
         self._ping_s = limits.stream_ping_s
         self._grant_items = max(limits.stream_credit // 2, 1)
         self._flight: Flight | None = None
@@ -79,7 +92,7 @@ class HttpStream:
         self._is_begun = True
         self._reply.begin(self._form.content_type, self)
         if self._form.ping:
-            self._wheel.add(self, self._wheel.now + self._ping_s)
+            self._wheel.add(self, self._clock.now + self._ping_s)
 
     def _grant(self) -> None:
         if self._taken >= self._grant_items and self._flight is not None:

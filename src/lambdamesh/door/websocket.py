@@ -10,9 +10,13 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from lambdamesh.core.wheel import Slot
 from lambdamesh.door import frames
-from lambdamesh.door.adoption import Fields, Remains, adopt, feed, websocket_key
+from lambdamesh.door.adoption import READ_BYTES, Fields, Remains, adopt, feed, websocket_key
+from lambdamesh.door.backlog import Backlog
 from lambdamesh.door.bodies import LARGE_BYTES
 from lambdamesh.door.door import Door
+from lambdamesh.door.pieces import Pieces
+from lambdamesh.door.pulse import Pulse
+from lambdamesh.door.uptake import CHECK_S, Uptake
 from lambdamesh.protocol.framing import Framing
 from lambdamesh.protocol.json_text import is_utf8
 from lambdamesh.protocol.session import SessionClosed
@@ -28,7 +32,6 @@ _CLOSE = WSMsgType.CLOSE
 _PING_KIND = WSMsgType.PING
 _SMALL_BYTES = frames.SMALL_BYTES
 _FLUSH_BYTES = 16 * 1024
-_STALL_CHECK_S = 1.0
 
 
 class Socket(WSListener):
@@ -38,29 +41,23 @@ class Socket(WSListener):
     """
 
     __slots__ = (
+        "_backlog",
         "_buffer",
-        "_check_at",
+        "_burst_bytes",
         "_close_at",
-        "_drained_bytes",
         "_ended",
-        "_fragments",
-        "_fragments_bytes",
-        "_fragments_text",
-        "_heard",
-        "_heard_bytes",
-        "_missed",
-        "_ping_at",
+        "_pieces",
         "_protocol",
+        "_pulse",
         "_reserved_bytes",
         "_slot",
-        "_stalled_since",
         "_transport",
-        "_unframed_bytes",
+        "_uptake",
         "_write",
-        "_written_bytes",
         "congested",
         "door",
         "peer",
+        "unframed_bytes",
     )
 
     def __init__(self, door: Door, peer: str) -> None:
@@ -68,13 +65,14 @@ class Socket(WSListener):
         self.peer = peer
         self.congested = False
         self._buffer: list[bytes] = []
-        self._fragments: list[bytes] | None = None
-        self._fragments_bytes = 0
-        self._fragments_text = self._ended = False
-        self._heard = True
-        self._check_at = self._close_at = self._ping_at = self._stalled_since = 0.0
-        self._written_bytes = self._drained_bytes = self._reserved_bytes = 0
-        self._unframed_bytes = self._heard_bytes = self._missed = 0
+        self._backlog = Backlog(door.budget)
+        self._pieces: Pieces | None = None
+        self._ended = False
+        self._pulse = Pulse()
+        self._uptake = Uptake()
+        self._close_at = 0.0
+        self._reserved_bytes = 0
+        self._burst_bytes = self.unframed_bytes = 0
         self._slot: Slot | None = None
 
     def opened(self) -> None:
@@ -107,7 +105,7 @@ class Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake is done (picows)."""
         self.door.sockets[self] = None
-        self._ping_at = self.door.clock.now + self.door.limits.ping_interval_s
+        self._pulse.at = self.door.clock.now + self.door.limits.ping_interval_s
         self._arm()
         self.opened()
 
@@ -119,9 +117,10 @@ class Socket(WSListener):
             self._slot.pop(self, None)
             self._slot = None
         self.door.budget.release(self._reserved_bytes)
+        self._backlog.release()
         self.door.connection_closed()
         # Socket and picows hold one another: without this, only the cycle collector would free them.
-        self._fragments = None
+        self._pieces = None
         del self._protocol, self._write
 
     def _end(self, reason: str, final: bool) -> None:
@@ -133,15 +132,15 @@ class Socket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame (picows has unmasked it and checked its head, but for RSV bits)."""
-        self._heard = True
-        self._unframed_bytes = 0
+        self._pulse.heard = True
+        self.unframed_bytes = 0
         kind = frame.msg_type
         if self._ended:
             if kind == _CLOSE:
                 self._transport.close()
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._violate(1002, "an RSV bit is set and no extension was agreed on")
-        elif kind in _MESSAGES and self._fragments is None and frame.fin:
+        elif kind in _MESSAGES and self._pieces is None and frame.fin:
             self._whole(frame.get_payload_as_bytes(), kind == _TEXT)
         elif kind == _CLOSE:
             self._closed_by_peer(frames.close_code(frame.get_payload_as_bytes()))
@@ -151,26 +150,21 @@ class Socket(WSListener):
             self._pong(frame.get_payload_as_bytes())
 
     def _fragment(self, frame: WSFrame, kind: WSMsgType) -> None:
-        limits = self.door.limits
-        if kind != _CONTINUATION and self._fragments is None:
-            self._fragments = []
-            self._fragments_bytes = 0
-            self._fragments_text = kind == _TEXT
-        elif kind != _CONTINUATION or self._fragments is None:
+        if kind != _CONTINUATION and self._pieces is None:
+            self._pieces = Pieces(kind == _TEXT)
+        elif kind != _CONTINUATION or self._pieces is None:
             self._violate(1002, "a message begins inside another, or a continuation continues nothing")
             return
-        pieces = self._fragments
-        pieces.append(frame.get_payload_as_bytes())
-        self._fragments_bytes += len(pieces[-1])
-        if not self._account(self._fragments_bytes):
+        pieces = self._pieces
+        pieces.add(frame.get_payload_as_bytes())
+        if not self._account(pieces.size_bytes):
             return
-        if self._fragments_bytes > limits.body_bytes:
-            self._oversize(f"a message is at most {limits.body_bytes} bytes")
-        elif len(pieces) > limits.fragments:
-            self._oversize(f"a message is at most {limits.fragments} frames")
+        excess = pieces.excess(self.door.limits)
+        if excess:
+            self._oversize(excess)
         elif frame.fin:
-            self._fragments = None
-            self._whole(b"".join(pieces), self._fragments_text)
+            self._pieces = None
+            self._whole(pieces.whole(), pieces.is_text)
 
     def _whole(self, message: bytes, is_text: bool) -> None:
         if is_text and not message.isascii() and not is_utf8(message):
@@ -194,10 +188,25 @@ class Socket(WSListener):
 
     def received(self, size_bytes: int) -> None:
         """picows is about to look at more bytes (``WireOwner``): those of an unfinished frame count."""
-        self._heard_bytes += size_bytes
-        self._unframed_bytes += size_bytes
-        if self._unframed_bytes > LARGE_BYTES:
-            self._account(self._unframed_bytes)
+        self._pulse.heard_bytes += size_bytes
+        self.unframed_bytes += size_bytes
+        self._burst_bytes += size_bytes
+        if self._burst_bytes > READ_BYTES:
+            # Whoever floods the node has to let the others have their turn.
+            self._transport.pause_reading()
+            self.door.call_soon(self._read_on)
+        if self.unframed_bytes > LARGE_BYTES:
+            self._account(self.unframed_bytes)
+
+    def _read_on(self) -> None:
+        self._burst_bytes = 0
+        if self.is_heard and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether what comes is to be read."""
+        return True
 
     def _account(self, size_bytes: int) -> bool:
         """Have a large buffer count against what all may hold, for the rest of the connection: picows keeps its own."""
@@ -251,6 +260,12 @@ class Socket(WSListener):
         buffer.append(frames.text_frame(message))
         if size > _FLUSH_BYTES:
             self._flush()
+            self._hold_backlog()
+
+    def _hold_backlog(self) -> None:
+        if self.congested and not (self._ended or self._backlog.hold(self.waiting_bytes)):
+            self.door.counters.overloaded_buffers += 1
+            self.abort("error")
 
     def _send_frame(self, frame: bytes) -> None:
         if not self._buffer:
@@ -264,10 +279,8 @@ class Socket(WSListener):
             return
         chunk = buffer[0] if len(buffer) == 1 else b"".join(buffer)
         buffer.clear()
-        self._written_bytes += len(chunk)
         self._write(chunk)
-        if self._check_at == 0.0:
-            self._check_at = self._stalled_since = self.door.clock.now + _STALL_CHECK_S
+        if self._uptake.wrote(len(chunk), self.door.clock.now):
             self._arm()
 
     def write_raw(self, frame: bytes) -> None:
@@ -293,6 +306,7 @@ class Socket(WSListener):
     def resume_writing(self) -> None:
         """They have been taken (picows, for asyncio)."""
         self.congested = False
+        self._backlog.release()
 
     @property
     def waiting_bytes(self) -> int:
@@ -338,7 +352,7 @@ class Socket(WSListener):
         """When ``expire`` is wanted next."""
         if self._close_at:
             return self._close_at
-        return min(self._ping_at, self._check_at) if self._check_at else self._ping_at
+        return min(self._pulse.at, self._uptake.check_at or self._pulse.at)
 
     def _arm(self) -> None:
         if self._slot is not None:
@@ -351,12 +365,12 @@ class Socket(WSListener):
         if self._close_at:
             self._check_close(now)
             return
-        if self._check_at and now >= self._check_at and not self._is_moving(now):
+        if 0 < self._uptake.check_at <= now and not self._is_moving(now):
             self.door.counters.sockets_cut_stuck += 1
             log.info("socket_stuck", peer=self.peer, once_a_minute=True)
             self.abort("timeout")
             return
-        if now >= self._ping_at and not self._ping(now):
+        if now >= self._pulse.at and not self._ping(now):
             self.door.counters.sockets_cut_silent += 1
             log.info("socket_silent", peer=self.peer, once_a_minute=True)
             self.abort("timeout")
@@ -366,35 +380,16 @@ class Socket(WSListener):
     def _check_close(self, now: float) -> None:
         """The other side has had its time to answer a close, unless it is still taking what was sent before."""
         if self.waiting_bytes and self._is_moving(now):
-            self._close_at = now + _STALL_CHECK_S
+            self._close_at = now + CHECK_S
             self._arm()
         else:
             self.abort("lost")
 
     def _is_moving(self, now: float) -> bool:
-        """Look whether what was written is being taken; ``False`` where nothing was for too long."""
-        waiting = self._transport.get_write_buffer_size()
-        drained = self._written_bytes - waiting
-        if waiting == 0:
-            self._check_at = 0.0
-            return True
-        if drained > self._drained_bytes:
-            self._drained_bytes = drained
-            self._stalled_since = now
-        self._check_at = now + _STALL_CHECK_S
-        return now - self._stalled_since < self.door.limits.write_deadline_s
+        return self._uptake.look(now, self.waiting_bytes, self.door.limits.write_deadline_s)
 
     def _ping(self, now: float) -> bool:
-        limits = self.door.limits
-        # Bytes that it has not taken stand between it and the ping, and a pong cannot come inside of a frame.
-        if self._heard or self.waiting_bytes or self._heard_bytes >= limits.body_rate_bytes * limits.ping_interval_s:
-            self._missed = 0
-        else:
-            self._missed += 1
-            if self._missed >= limits.ping_misses:
-                return False
-        self._heard = False
-        self._heard_bytes = 0
-        self._ping_at = now + limits.ping_interval_s
+        if not self._pulse.beat(now, self.door.limits, self.waiting_bytes):
+            return False
         self._send_frame(frames.PING)
         return True

@@ -14,7 +14,7 @@ from lambdamesh.errors import MeshError
 from lambdamesh.protocol.answer import Pending
 from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.framing import Framing
-from lambdamesh.protocol.json_text import NULL, SurrogatesAside, is_utf8, lenient
+from lambdamesh.protocol.json_text import NULL, SurrogatesAside, is_utf8, mended, number_of
 from lambdamesh.protocol.opening import Opening
 from lambdamesh.protocol.outcome import ABSENT, bad_answer, settle
 from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
@@ -38,6 +38,11 @@ class _WrittenEnvelope(msgspec.Struct, gc=False):
     method: msgspec.Raw = ABSENT
 
 
+class _Identified(msgspec.Struct, gc=False):
+    id: msgspec.Raw = ABSENT
+
+
+_decode_identified = msgspec.json.Decoder(_Identified).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_written_envelope = msgspec.json.Decoder(_WrittenEnvelope).decode
 
@@ -86,6 +91,9 @@ class Session:
 
     def credit(self, number: int, add: int) -> None:
         """This codec has no streams."""
+
+    def drop_unpending(self) -> None:
+        """Nothing was kept."""
 
     def keepable(self) -> tuple[int, ...]:
         """Return nothing: who re-opens a lambda with this codec has no word to say what it still holds."""
@@ -153,15 +161,13 @@ class Session:
     def _settle_unreadable(self, value: bytes) -> None:
         """End the one call that ``value`` answers, if a lenient reader can tell which that is."""
         try:
-            read = lenient(value)
-        except ValueError:
+            answer_id = bytes(_decode_identified(mended(value)).id)
+        except (msgspec.MsgspecError, RecursionError):
             raise SessionClosed(4400, "a message is not JSON") from None
-        number = read.get("id") if isinstance(read, dict) else None
-        if isinstance(number, float) and number.is_integer():
-            number = int(number)
-        answer = self.pending.pop(number, None) if type(number) is int else None
+        number = number_of(answer_id)
+        answer = self.pending.pop(number, None) if number is not None else None
         if answer is None:
-            if number is not None:
+            if answer_id not in (b"", NULL):
                 self._counters.unknown_answers += 1
             return
         self._counters.bad_answers += 1

@@ -7,7 +7,7 @@ from enum import Enum
 
 import msgspec
 
-from lambdamesh.protocol.json_text import NULL, SHALLOW_BYTES, SurrogatesAside, is_json, is_shallow, is_utf8, lenient
+from lambdamesh.protocol.json_text import NULL, SHALLOW_BYTES, SurrogatesAside, is_json, is_shallow, is_utf8, mended
 from lambdamesh.protocol.outcome import ABSENT
 
 CODE = "json-rpc-2.0"
@@ -25,7 +25,8 @@ ID_BYTES = 16 * 1024
 """Longest id of a request."""
 NOT_AN_ID = f"an id is a number or a string of at most {ID_BYTES} bytes"
 
-_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]{0,17})\Z")
+_ARRAY = re.compile(rb"[ \t\r\n]*\[")
+_PROGRESS_TEXT = b'"$/progress"'
 _MARK = "\ue000"
 _TOO_DEEP = "the body is more than 512 levels deep"
 
@@ -51,22 +52,40 @@ class Fault(Enum):
 
 
 class Unreadable(Exception):
-    """A message cannot be read. ``read`` is what a lenient reader makes of an object, else ``None``."""
+    """A message cannot be read. What is known of it all the same:
 
-    def __init__(self, fault: Fault, read: dict[str, object] | None = None) -> None:
+    ``subject`` is its id, or the token of an item (``is_item``), as JSON text; empty where it has none. ``is_object``
+    is whether it has members at all, ``is_answer`` whether no method is among them.
+    """
+
+    def __init__(self, fault: Fault, envelope: _Envelope | None = None) -> None:
         super().__init__(fault.value)
         self.fault = fault
-        self.read = read
+        self.is_object = envelope is not None
+        method = b"" if envelope is None else bytes(envelope.method)
+        self.is_answer = envelope is not None and method in (b"", NULL)
+        self.is_item = method == _PROGRESS_TEXT
+        self.subject = b"" if envelope is None else bytes(envelope.id)
+        if self.is_item and envelope is not None:
+            subject = subject_of(envelope.params)
+            self.subject = b"" if subject is None else bytes(subject.token)
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    id: msgspec.Raw = ABSENT
+    method: msgspec.Raw = ABSENT
+    params: msgspec.Raw = ABSENT
 
 
 class _Subject(msgspec.Struct, gc=False):
     id: msgspec.Raw = ABSENT
     token: msgspec.Raw = ABSENT
     value: msgspec.Raw = msgspec.Raw(NULL)
-    add: int = 0
+    add: msgspec.Raw = ABSENT
 
 
 _decode = msgspec.json.Decoder(Message).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_subject = msgspec.json.Decoder(_Subject).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -100,14 +119,13 @@ def read(text: bytes, utf8_checked: bool) -> Message:
 
 
 def _unreadable(text: bytes) -> Unreadable:
-    try:
-        found = lenient(text)
-    except ValueError:
-        return Unreadable(Fault.NOT_JSON)
-    if isinstance(found, list):
-        return Unreadable(Fault.NOT_ONE)
+    if _ARRAY.match(text) is not None:
+        return Unreadable(Fault.NOT_ONE if is_json(mended(text)) else Fault.NOT_JSON)
     fault = Fault.NOT_A_MESSAGE if is_json(text) else Fault.NOT_JSON
-    return Unreadable(fault, found if isinstance(found, dict) else None)
+    try:
+        return Unreadable(fault, _decode_envelope(mended(text)))
+    except (msgspec.MsgspecError, RecursionError):
+        return Unreadable(fault)
 
 
 def is_id(text: bytes) -> bool:
@@ -115,28 +133,19 @@ def is_id(text: bytes) -> bool:
     return text == NULL or (text[0] in b'"-0123456789' and len(text) <= ID_BYTES)
 
 
-def number_of(text: bytes) -> int | None:
-    """Read a whole number as JSON writes it, ``1.0`` for 1 included; ``None`` for anything else."""
-    if _NUMBER.match(text) is not None:
-        return int(text)
-    try:
-        value = msgspec.json.decode(text, type=float)
-    except msgspec.MsgspecError:
-        return None
-    return int(value) if value.is_integer() else None
-
-
 def subject_of(params: msgspec.Raw) -> _Subject | None:
     """Read the params of a ``$/`` notification, an object; ``None`` where they are none."""
-    text = bytes(params)
-    aside = SurrogatesAside(text)
+    try:
+        return _decode_subject(params)
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    aside = SurrogatesAside(bytes(params))
     try:
         subject = _decode_subject(aside.plain)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    if aside.plain != text:
-        for name in ("id", "token", "value"):
-            setattr(subject, name, msgspec.Raw(aside.restore(bytes(getattr(subject, name)))))
+    for name in ("id", "token", "value"):
+        setattr(subject, name, msgspec.Raw(aside.restore(bytes(getattr(subject, name)))))
     return subject
 
 

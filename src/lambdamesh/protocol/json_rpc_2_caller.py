@@ -29,7 +29,7 @@ from lambdamesh.protocol.json_rpc_2 import (
     subject_of,
 )
 from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
-from lambdamesh.protocol.json_text import NULL, SurrogatesAside
+from lambdamesh.protocol.json_text import NULL, SurrogatesAside, number_of
 from lambdamesh.protocol.outcome import ABSENT
 from lambdamesh.protocol.session import SessionCounters
 from lambdamesh.protocol.traceparent import traceparent
@@ -186,8 +186,8 @@ class CallerSession:
                 calls.item(number, subject.value)
         elif method == CANCEL:
             self._asking.cancel(bytes(subject.id))
-        elif subject.add > 0:
-            self._asking.credit(bytes(subject.id), subject.add)
+        elif (add := number_of(bytes(subject.add)) or 0) > 0:
+            self._asking.credit(bytes(subject.id), add)
         if request_id != NULL:
             self._send(result_answer(request_id, NULL))
 
@@ -210,27 +210,18 @@ class CallerSession:
         return calls, int(number) if len(number) <= _NUMBER_DIGITS else None
 
     def _refuse_unreadable(self, text: bytes, unreadable: Unreadable) -> None:
-        read, fault = unreadable.read, unreadable.fault
-        if read is not None and self._spoiled(read):
-            return
+        """End the one call that something unreadable was for, if that can be told, else say what is wrong."""
+        fault, subject = unreadable.fault, unreadable.subject
+        if unreadable.is_item or unreadable.is_answer:
+            calls, number = self._called(subject)
+            if calls is not None:
+                calls.spoil(number, is_item=unreadable.is_item)
+                return
         code = PARSE_ERROR if fault is Fault.NOT_JSON else INVALID_REQUEST
-        request_id = NULL
-        if fault is Fault.NOT_A_MESSAGE and read is not None:
-            request_id = _id_in(text)
+        # Of JSON that is no message the id can be echoed, if it is one and nothing of it had to be replaced.
+        is_echoed = fault is Fault.NOT_A_MESSAGE and subject and is_id(subject) and not unreadable.is_item
+        request_id = subject if is_echoed and subject in text else _id_in(text) if is_echoed else NULL
         self._send(error_answer(request_id, code, fault.value))
-
-    def _spoiled(self, read: dict[str, object]) -> bool:
-        """End the one call that something unreadable was for, if a lenient reader can tell which that is."""
-        params, method = read.get("params"), read.get("method")
-        is_item = method == PROGRESS and isinstance(params, dict)
-        call_id = params.get("token") if is_item and isinstance(params, dict) else read.get("id")
-        if not isinstance(call_id, str) or not (is_item or method is None):
-            return False
-        calls, number = self._called(b'"%b"' % call_id.encode("utf-8", "replace"))
-        if calls is None:
-            return False
-        calls.spoil(number, is_item=is_item)
-        return True
 
 
 class _Nobody:

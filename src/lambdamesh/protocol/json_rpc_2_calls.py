@@ -116,6 +116,10 @@ class LambdaCalls:
         if self.pending.pop(number, None) is None:
             return
         self._forget_credit(number)
+        self.recall(number)
+
+    def recall(self, number: int) -> None:
+        """Tell the provider, where it asked for ``meta``, that nobody waits for a call."""
         if self.has_meta:
             self._send(b'{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%b}}' % self._id(number))
 
@@ -149,12 +153,12 @@ class LambdaCalls:
         if credits_left is None or number not in credits_left:
             return
         raw = bytes(value)
-        if len(raw) > SHALLOW_BYTES and not is_shallow(raw):
-            self.spoil(number, is_item=True)
-        elif credits_left[number] <= 0:
+        if credits_left[number] <= 0:
             self._overrun(number, "the lambda sent an item beyond its credit")
         elif len(raw) > self._bounds.item_bytes:
             self._overrun(number, f"the lambda sent an item of more than {self._bounds.item_bytes} bytes")
+        elif len(raw) > SHALLOW_BYTES and not is_shallow(raw):
+            self.spoil(number, is_item=True)
         else:
             credits_left[number] -= 1
             answer.item(raw)

@@ -19,12 +19,11 @@ from lambdamesh.protocol.json_rpc_2 import (
     Unreadable,
     error_answer,
     is_id,
-    number_of,
     result_answer,
     subject_of,
 )
 from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
-from lambdamesh.protocol.json_text import NULL, SurrogatesAside
+from lambdamesh.protocol.json_text import NULL, mended, number_of
 from lambdamesh.protocol.opening import Opening
 from lambdamesh.protocol.outcome import ABSENT
 from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
@@ -36,7 +35,9 @@ class _Opened(msgspec.Struct, gc=False):
 
 
 _decode_opened = msgspec.json.Decoder(_Opened).decode
-_decode_numbers = msgspec.json.Decoder(list[float]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_KEEP_BYTES = 16 * 1024
+"""What the numbers of all calls of a lambda fit into, many times over."""
 
 
 class Session(LambdaCalls):
@@ -72,6 +73,13 @@ class Session(LambdaCalls):
             "pending": opening.pending,
         }
         self._send(b'{"jsonrpc":"2.0","method":"open","params":[%b],"id":0}' % msgspec.json.encode(told))
+
+    def drop_unpending(self) -> None:
+        """Cancel what the provider said that it still holds and nobody waits for any more."""
+        keep, self.keep = self.keep, ()
+        for number in keep:
+            if number not in self.pending:
+                self.recall(number)
 
     def release(self) -> None:
         """Hold nothing any more."""
@@ -116,8 +124,8 @@ class Session(LambdaCalls):
         if bytes(message.error) not in (b"", NULL):
             raise SessionClosed(4400, "open was answered with an error")
         try:
-            opened = _decode_opened(SurrogatesAside(bytes(message.result)).plain)
-        except msgspec.MsgspecError:
+            opened = _decode_opened(mended(bytes(message.result)))
+        except (msgspec.MsgspecError, RecursionError):
             opened = _Opened()
         self.has_meta = bytes(opened.meta) == b"true"
         self.keep = _whole_numbers(opened.keep)
@@ -129,25 +137,22 @@ class Session(LambdaCalls):
         if unreadable.fault is Fault.NOT_ONE:
             self.reply(error_answer(NULL, INVALID_REQUEST, unreadable.fault.value))
             return
-        read = unreadable.read
-        if read is None:
-            raise SessionClosed(4400, "a message is not JSON")
-        params = read.get("params")
-        is_item = read.get("method") == PROGRESS and isinstance(params, dict)
-        number = params.get("token") if is_item and isinstance(params, dict) else read.get("id")
-        if isinstance(number, float) and number.is_integer():
-            number = int(number)
-        if number is not None and (is_item or read.get("method") is None):
-            self.spoil(number if type(number) is int else None, is_item=is_item)
+        if not unreadable.is_object:
+            raise SessionClosed(4400, "a message is not a JSON object")
+        if unreadable.subject not in (b"", NULL) and (unreadable.is_item or unreadable.is_answer):
+            self.spoil(number_of(unreadable.subject), is_item=unreadable.is_item)
 
 
 def _whole_numbers(raw: msgspec.Raw) -> tuple[int, ...]:
-    """Read an array of whole numbers; anything else is none."""
+    """Read an array of whole numbers and pass over what is none; more than a lambda can have calls are none at all."""
+    text = bytes(raw)
+    if len(text) > _KEEP_BYTES:
+        return ()
     try:
-        numbers = _decode_numbers(raw)
+        numbers = _decode_list(text)
     except msgspec.MsgspecError:
         return ()
-    return tuple(int(number) for number in numbers if number.is_integer())
+    return tuple(number for number in (number_of(bytes(one)) for one in numbers) if number is not None)
 
 
 def _send_nothing(_message: bytes) -> None:

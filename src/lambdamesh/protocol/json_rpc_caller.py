@@ -17,17 +17,16 @@ from lambdamesh.protocol.json_text import (
     NULL,
     SHALLOW_BYTES,
     SurrogatesAside,
-    is_json,
     is_shallow,
     is_utf8,
     lenient,
+    mended,
     quoted,
 )
 from lambdamesh.protocol.session import Bounds, SessionClosed
 
 CODE = "json-rpc"
 
-_ID = re.compile(rb'"id"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9][0-9.eE+-]*)', re.DOTALL)
 _ID_BYTES = 16 * 1024
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -38,6 +37,11 @@ class _Request(msgspec.Struct, gc=False):
     params: list[msgspec.Raw] = []
 
 
+class _Identified(msgspec.Struct, gc=False):
+    id: msgspec.Raw = msgspec.Raw(b"")
+
+
+_decode_identified = msgspec.json.Decoder(_Identified).decode
 _decode_request = msgspec.json.Decoder(_Request).decode
 
 
@@ -126,26 +130,15 @@ def _unreadable(value: bytes) -> Asked:
         SessionClosed: not even an id can be read.
     """
     try:
-        read = lenient(value)
-    except ValueError:
+        request_id = bytes(_decode_identified(mended(value)).id)
+    except (msgspec.MsgspecError, RecursionError):
         raise SessionClosed(4400, "a message is not JSON") from None
-    request_id = read.get("id") if isinstance(read, dict) else None
-    if type(request_id) not in (int, float, str):
+    if not request_id or request_id[0] not in b'"-0123456789':
         raise SessionClosed(4400, "a message is not a request: method, params and id")
     fault = "the request is not JSON-RPC 1.0: method is a string, params an array, all of it RFC 8259 in UTF-8"
-    return Asked(_as_written(value, request_id), "", NULL, fault)
-
-
-def _as_written(value: bytes, request_id: object) -> bytes:
-    """Find the text of an id that a lenient reader has read; ``null`` where it is no JSON."""
-    found = NULL
-    for match in _ID.finditer(value):
-        text = match.group(1)
-        if len(text) <= _ID_BYTES and is_json(text):
-            read = lenient(text)
-            if read == request_id and type(read) is type(request_id):
-                found = text
-    return found
+    # One that had to be mended is not what the caller wrote, and cannot be echoed.
+    is_as_written = len(request_id) <= _ID_BYTES and request_id in value
+    return Asked(request_id if is_as_written else NULL, "", NULL, fault)
 
 
 def _ignore(*_: object) -> None:

@@ -23,12 +23,20 @@ SHALLOW_BYTES = 2 * MAX_DEPTH
 NULL = b"null"
 
 _parse = msgspec.json.Decoder(msgspec.Raw).decode
-_ASIDE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\u[eE]000")
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE_ESCAPE = re.compile(rb"%b(?!%b)|(?<!%b)%b|\\u[eE]000" % (_HIGH, _LOW, _HIGH, _LOW))
+_ASIDE_ESCAPE = re.compile(rb"%b|%b|\\u[eE]000" % (_HIGH, _LOW))
 _MARK = re.compile(rb"\\ue000([0-9]+)\\ue001")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _STEPS = bytes.maketrans(b"[{]}", b"\x02\x02\x00\x00")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _LONG_DIGITS = 20
+_ASIDE_MOST = 1 << 16
+"""Escapes that are put aside, one by one, in one text; with more, it counts as no JSON where it has to be parsed."""
+_WORDS = re.compile(rb"-?\bInfinity\b|\bNaN\b")
+_CONTROLS = bytes.maketrans(bytes(range(32)), b" " * 32)
+_LARGEST = 1e18
+_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]{0,17})\Z")
 _PROBED_LEVELS = 1 << 16
 
 
@@ -84,6 +92,28 @@ def lenient(text: bytes) -> Any:
         raise ValueError("too many levels") from None
 
 
+def mended(text: bytes) -> bytes:
+    """Return what ``lenient`` reads as text that a strict parser reads, in the time of a few copies.
+
+    It is good for members whose place matters and not their content: what is outside of JSON has been replaced.
+    """
+    readable = text if text.isascii() or is_utf8(text) else text.decode(errors="replace").encode()
+    return _WORDS.sub(b"null", _without_surrogates(readable).translate(_CONTROLS))
+
+
+def number_of(text: bytes) -> int | None:
+    """Read a whole number as JSON writes it, ``1.0`` for 1 included; ``None`` for anything else."""
+    if _NUMBER.match(text) is not None:
+        return int(text)
+    if len(text) > _LONG_DIGITS:
+        return None
+    try:
+        value = msgspec.json.decode(text, type=float)
+    except msgspec.MsgspecError:
+        return None
+    return int(value) if value.is_integer() and abs(value) < _LARGEST else None
+
+
 def _parse_int(digits: str) -> int | str:
     # Python refuses to read thousands of digits, and nobody here counts with them.
     return int(digits) if len(digits) < _LONG_DIGITS else digits
@@ -95,7 +125,10 @@ def pretty(text: bytes) -> bytes:
         return msgspec.json.format(text, indent=2)
     except msgspec.MsgspecError:
         aside = SurrogatesAside(text)
+    try:
         return aside.restore(msgspec.json.format(aside.plain, indent=2))
+    except msgspec.MsgspecError:
+        return text
 
 
 class SurrogatesAside:
@@ -108,7 +141,9 @@ class SurrogatesAside:
 
     def __init__(self, text: bytes) -> None:
         self._originals: list[bytes] = []
-        self.plain = _ASIDE_ESCAPE.sub(self._put_aside, text)
+        # Behind an escaped backslash, what looks like the first half of a pair need not be one.
+        lone = _ASIDE_ESCAPE if b"\\\\u" in text else _LONE_ESCAPE
+        self.plain = lone.sub(self._put_aside, text, count=_ASIDE_MOST)
 
     def _put_aside(self, match: re.Match[bytes]) -> bytes:
         self._originals.append(match.group())

@@ -55,7 +55,10 @@ def lambda_error(raw: bytes) -> MeshError:
     if not raw.startswith(b"{"):
         return LambdaError(raw.decode())
     aside = SurrogatesAside(raw)
-    fields = _decode_error_object(aside.plain)
+    try:
+        fields = _decode_error_object(aside.plain)
+    except msgspec.MsgspecError:
+        return LambdaError(raw.decode())
     message, code, data = (aside.restore(bytes(field)) for field in (fields.message, fields.code, fields.data))
     rpc_code = int(code) if _RPC_CODE.match(code) else None
     if message in (b"", NULL):

@@ -88,7 +88,8 @@ def node(settings: Settings | None = None) -> Iterator[InProcessNode]:
 
     ``settings`` are those of the node; ``None``: the defaults, on a free port.
     """
-    if not structlog.is_configured():
+    is_quietened = not structlog.is_configured()
+    if is_quietened:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory(prefix="lambdamesh-") as directory:
         running = InProcessNode(Path(directory) / "state", settings)
@@ -97,6 +98,8 @@ def node(settings: Settings | None = None) -> Iterator[InProcessNode]:
             yield running
         finally:
             running.stop()
+            if is_quietened:
+                structlog.reset_defaults()
 
 
 @contextmanager

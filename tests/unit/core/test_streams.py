@@ -13,8 +13,10 @@ from tests.unit.fakes import TEXT, FakeSeat, Told, World
 class Stream:
     """One stream of the lambda of a world."""
 
-    def __init__(self, *, timeout_s: float = 10.0, credit: int = 16, told: Told | None = None) -> None:
-        self.world = World(Limits(stream_credit_max=256))
+    def __init__(
+        self, *, timeout_s: float = 10.0, credit: int = 16, told: Told | None = None, stall_s: float = 3600.0
+    ) -> None:
+        self.world = World(Limits(stream_credit_max=256, stream_stall_s=stall_s))
         self.seat: FakeSeat = self.world.open(grace_s=60.0)
         self.told = told or Told()
         flight = self.world.call(self.told, timeout_s=timeout_s, credit=credit)
@@ -223,3 +225,16 @@ def test_a_bug_in_taking_an_item_is_not_the_provider_s() -> None:
     stream.item(2)
     stream.seat.provider.answer(1, b"5")
     assert (len(bugs), stream.told.items, stream.told.raw) == (2, [b"1", b"1"], b"5")
+
+
+# -- a caller that takes nothing --------------------------------------------------------------------------------
+
+
+def test_a_caller_that_takes_nothing_for_too_long_gives_its_place_up() -> None:
+    stream = Stream(timeout_s=1.0, credit=1, stall_s=30.0)
+    stream.item()
+    stream.world.pass_time(29.9)
+    assert stream.told.outcomes == 0
+    stream.world.pass_time(0.2)
+    assert isinstance(stream.told.error, CallTimeout)
+    assert stream.seat.provider.cancelled == [1]

@@ -47,6 +47,7 @@ class Transport:
         self.sent = bytearray()
         self.waiting_bytes = 0
         self.is_stuck = False
+        self.pauses = 0
         self.is_reading = True
         self.is_finished = False
         self.ended = ""
@@ -83,6 +84,7 @@ class Transport:
 
     def pause_reading(self) -> None:
         self.is_reading = False
+        self.pauses += 1
 
     def resume_reading(self) -> None:
         self.is_reading = True

@@ -35,13 +35,27 @@ def test_one_lambda_fills_no_more_than_its_part_of_the_queue() -> None:
     assert not overloads(call(stage, greedy, body=body))
 
 
-def test_a_full_queue_is_full_for_all() -> None:
-    stage = Stage()
+def test_a_queue_that_all_have_filled_together_is_full_for_all() -> None:
+    stage = Stage(Limits(queue_bytes=64 * KIB))
     socket = Socket(stage)
-    texts = [socket.open()["id"] for _ in range(2)]
-    socket.congested = True
-    assert all(overloads(call(stage, text)) for text in texts)
+    texts = [socket.open()["id"] for _ in range(7)]
+    socket.waiting = 17 * KIB
+    body = b'"%b"' % (b"x" * 12 * KIB)
+    assert [overloads(call(stage, text, body=body)) for text in texts] == [False] * 6 + [True]
+    assert overloads(call(stage, texts[0]))
     assert stage.world.counters.overloaded_queue == 2
+    socket.waiting = 0
+    assert not any(overloads(call(stage, text)) for text in texts)
+
+
+def test_one_long_call_leaves_the_others_their_part() -> None:
+    stage = Stage(Limits(queue_bytes=64 * KIB))
+    socket = Socket(stage)
+    long, short = socket.open()["id"], socket.open()["id"]
+    assert not overloads(call(stage, long, body=b'"%b"' % (b"x" * 1000 * KIB)))
+    socket.waiting, socket.congested = 1000 * KIB, True
+    assert overloads(call(stage, long))
+    assert not overloads(call(stage, short))
 
 
 # -- calls of its own -------------------------------------------------------------------------------------------

@@ -157,6 +157,56 @@ async def test_a_stream_over_a_socket() -> None:
     ]
 
 
+async def test_credit_waits_for_a_caller_that_does_not_take_what_is_there() -> None:
+    line = SocketLine("/connect", SILENT, codec=CODEC)
+    (socket,) = line.stage.door.sockets
+    assert isinstance(socket, CallerSocket)
+    line.say(call(',"meta":{"stream":true}', '"a"'))
+    socket.pause_writing()
+    line.say(*[b'{"jsonrpc":"2.0","method":"$/credit","params":{"id":"a","add":2.0}}'] * 3)
+    assert line.stage.seat.provider.credits == []
+    socket.resume_writing()
+    assert line.stage.seat.provider.credits == [(1, 6)]
+
+
+async def test_whoever_floods_the_node_waits_for_its_turn() -> None:
+    line = provider_line()
+    opened(line)
+    line.transport.pauses = 0
+    line.say(*[b'{"id":5}'] * 100)
+    assert line.transport.pauses == 0
+    line.say(*[b'{"id":5}'] * 3000)
+    assert line.transport.pauses == 2  # each 16 KiB
+    assert line.transport.is_reading
+
+
+async def test_who_does_not_take_its_answers_is_not_read_when_its_turn_comes() -> None:
+    line = SocketLine("/connect", SILENT, codec=CODEC)
+    (socket,) = line.stage.door.sockets
+    assert isinstance(socket, CallerSocket)
+    socket.pause_writing()
+    line.say(*[b'{"method":"$/cancelRequest","params":{"id":5}}'] * 500)
+    assert line.transport.pauses > 1
+    assert not line.transport.is_reading
+    socket.resume_writing()
+    assert line.transport.is_reading
+
+
+async def test_what_a_provider_keeps_and_nobody_waits_for_is_cancelled() -> None:
+    stage = Stage()
+    line = provider_line(stage=stage)
+    text = opened(line)["id"].encode()
+    told = Told()
+    stage.world.call(told, text=text, timeout_s=1.0)
+    key = stage.keys.mint(text, NOW_MS / 1000).decode()
+    line.lose()
+    stage.world.pass_time(2.0)
+    assert told.outcomes == 1
+    again = provider_line(stage=stage, target=f"/lambda/new/{text.decode()}?key={key}")
+    opened(again, b'{"meta":true,"keep":[1]}')
+    assert [(one["method"], one["params"]) for one in messages(again)] == [("$/cancelRequest", {"id": 1})]
+
+
 async def test_a_request_that_is_cancelled_gets_no_answer_and_frees_its_id() -> None:
     line = SocketLine("/connect", SILENT, codec=CODEC)
     line.say(call(), b'{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":7}}')

@@ -85,7 +85,8 @@ def test_open_names_the_calls_that_it_may_still_answer() -> None:
         (b'{"meta":true,"keep":null}', True, ()),
         (b'{"meta":true,"keep":"3"}', True, ()),
         (b'{"meta":true,"keep":[1.5,3]}', True, (3,)),
-        (b'{"meta":true,"keep":["3",3]}', True, ()),
+        (b'{"meta":true,"keep":["3",3,1e308]}', True, (3,)),
+        (b'{"meta":true,"keep":[%b1]}' % (b"1," * 10_000), True, ()),
         (b'{"meta":true,"name":"\\ud800"}', True, ()),
     ],
 )

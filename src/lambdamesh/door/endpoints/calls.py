@@ -115,5 +115,5 @@ class Calls:
     def _stream(self, call: Call, form: StreamForm, reply: HttpReply) -> None:
         limits = self._door.limits
         call.credit = limits.stream_credit
-        stream = HttpStream(reply, form, self._door.wheel, limits)
+        stream = HttpStream(reply, form, self._door.wheel, self._door.clock, limits)
         stream.in_flight(self._relay_call(call, stream, monotonic()))
