@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import structlog
 
@@ -10,6 +11,7 @@ from lambdamesh.door.door import Door
 from lambdamesh.door.question import Question, Session, timeout_fault
 from lambdamesh.door.request import Request
 from lambdamesh.door.shared import SharedLambdas
+from lambdamesh.door.targets import REMEMBERED_BYTES, REMEMBERED_TARGETS
 from lambdamesh.door.websocket import Socket
 from lambdamesh.errors import BadRequest, CallerOverloaded, HeadTooLarge, MeshError
 from lambdamesh.protocol import json_rpc_2
@@ -18,6 +20,15 @@ from lambdamesh.protocol.json_rpc_2_caller import CallerSession as Session2
 from lambdamesh.protocol.json_rpc_caller import CallerSession as Session1
 
 log = structlog.get_logger(__name__)
+
+
+def _parts(method: str) -> tuple[bytes, bytes]:
+    """Take ``POST /path`` apart; a path alone means POST."""
+    verb, _, target = method.rpartition(" ")
+    return verb.encode(errors="replace") or b"POST", target.encode(errors="replace")
+
+
+_known_parts = lru_cache(REMEMBERED_TARGETS)(_parts)
 
 
 class CallerSocket(Socket):
@@ -65,20 +76,22 @@ class CallerSocket(Socket):
     def send(self, message: bytes) -> None:
         """Send an answer; what piles up counts against what all large buffers may hold together."""
         super().send(message)
-        self._hold_backlog()
+        if self.congested:
+            self._hold_backlog()
 
     # -- requests (``Asking``) ----------------------------------------------------------------------------------
 
     def ask(self, asked: Asked) -> None:
         """Have one request answered."""
-        verb, _, target = asked.method.rpartition(" ")
-        question = Question(self, asked, verb.encode(errors="replace") or b"POST", target.encode(errors="replace"))
+        method = asked.method
+        verb, target = _known_parts(method) if len(method) < REMEMBERED_BYTES else _parts(method)
+        question = Question(self, asked, verb, target)
         question.ray = self.door.rays.mint()
         question.peer = self.peer
         question.refusal = self._refusal(asked)
         if question.refusal is None and not asked.is_notification:
             self.questions[asked.id] = question
-        endpoint = self._lambdas.endpoint(asked.method) if self._lambdas is not None else None
+        endpoint = None if "/" in method or self._lambdas is None else self._lambdas.endpoint(method)
         self._answer(question, endpoint)
 
     def _answer(self, question: Question, endpoint: Callable[[Question], None] | None) -> None:
@@ -118,7 +131,7 @@ class CallerSocket(Socket):
         if len(self.questions) >= limit:
             self.door.counters.overloaded_caller += 1
             return CallerOverloaded(f"{limit} requests of this socket have no answer yet: wait for some")
-        return timeout_fault(asked)
+        return None if asked.timeout_s is None else timeout_fault(asked)
 
     def ended(self, reason: str, final: bool) -> None:
         """Cancel what is in flight, and leave the lambdas that were opened here."""

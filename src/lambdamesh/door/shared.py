@@ -82,9 +82,10 @@ class Share:
         if self._period != lambdas.period:
             self._period = lambdas.period
             self._sent_bytes = 0
-        counted_bytes = min(self._sent_bytes, lambdas.part_bytes)
-        self._sent_bytes += len(message)
-        lambdas.crowd_bytes += min(self._sent_bytes, lambdas.part_bytes) - counted_bytes
+        size_bytes, room_bytes = len(message), lambdas.part_bytes - self._sent_bytes
+        self._sent_bytes += size_bytes
+        if room_bytes > 0:
+            lambdas.crowd_bytes += size_bytes if size_bytes < room_bytes else room_bytes
         lambdas.socket.send(message)
 
     def close(self, code: int, reason: str) -> None:
@@ -119,10 +120,8 @@ class SharedLambdas:
         # What one of them has sent beyond its part is its own affair: the others have theirs all the same.
         return sent_bytes > self.part_bytes or self.crowd_bytes > self.part_bytes * _SHARES
 
-    def endpoint(self, method: str) -> Callable[[Question], None] | None:
+    def endpoint(self, method: str) -> Callable[[Question], None]:
         """Find who answers a request that is no route of HTTP."""
-        if "/" in method:
-            return None
         return {"lambda.open": self._open, "lambda.close": self._close}.get(method, _refuse_unknown)
 
     def _open(self, question: Question) -> None:
