@@ -17,7 +17,7 @@ from docs.javascript_api import members
 from docs.python_api import python_api
 from lambdamesh import CallError, __all__ as exported
 from lambdamesh.cli import COMMANDS, app
-from lambdamesh.client.handlers import ITEM_BYTES, RESULT_BYTES
+from lambdamesh.client.handlers import ITEM_BYTES, LOOKED_AT_BYTES, RESULT_BYTES
 from lambdamesh.client.reconnecting import Verdict, verdict_of_close
 from lambdamesh.client.serving import RUNNING_NOTIFICATIONS
 from lambdamesh.client.session import KEPT_ANSWERS, KEPT_BYTES, WAITING_REQUESTS
@@ -217,6 +217,7 @@ def _client_limits() -> str:
         (QUEUED_CALLS, "calls that wait for one of them; more are answered with an error"),
         (RUNNING_NOTIFICATIONS, "notifications that run at once; more are passed over, and logged"),
         (RESULT_BYTES, "bytes of a body or a result"),
+        (LOOKED_AT_BYTES, "bytes up to which a result is held to its annotation"),
         (ITEM_BYTES, "bytes of an item of a stream"),
         (CREDIT, "items of a stream that come before its reader takes any"),
     )

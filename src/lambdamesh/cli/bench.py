@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -73,6 +73,16 @@ class Tally:
         """Calls with an outcome, good or bad."""
         return self.latencies.count + self.errors.total()
 
+    @property
+    def per_s(self) -> float:
+        """Calls a second that went well."""
+        return self.latencies.count / self.seconds if self.seconds else 0.0
+
+    @property
+    def failed_share(self) -> float:
+        """Which part of the calls did not, from 0 to 1."""
+        return self.errors.total() / self.ended if self.ended else 0.0
+
 
 def bench(
     lambda_id: LambdaId,
@@ -123,6 +133,8 @@ async def _follow(everything: asyncio.Future[list[None]], asked: asyncio.Event, 
     if everything.done():
         everything.result()
     everything.cancel()
+    with suppress(asyncio.CancelledError):
+        await everything
 
 
 async def _call_on(question: Question, load: Load, mesh: lambdamesh.Mesh, tally: Tally) -> None:
@@ -160,7 +172,7 @@ def _progress(load: Load, people: bool) -> Iterator[Callable[[Tally], None]]:
         def show(tally: Tally) -> None:
             passed_s = time.perf_counter() - tally.began_at
             failed = f", {tally.errors.total():,} failed" if tally.errors else ""
-            text = f"{tally.ended / passed_s:,.0f} calls/s{failed}"
+            text = f"{tally.latencies.count / passed_s:,.0f} calls/s{failed}"
             progress.update(task, completed=passed_s if load.calls is None else tally.ended, description=text)
             progress.refresh()
 
@@ -174,7 +186,8 @@ def report(load: Load, tally: Tally) -> dict[str, Any]:
     return {
         "calls": tally.ended,
         "seconds": round(tally.seconds, 3),
-        "calls_per_s": round(tally.ended / tally.seconds, 1) if tally.seconds else 0.0,
+        "calls_per_s": round(tally.per_s, 1),
+        "failed_share": round(tally.failed_share, 4),
         "in_flight": load.in_flight,
         "errors": dict(tally.errors),
         "latency_ms": shares | {"max": round(latencies.longest_s * 1000, 3)},
@@ -184,12 +197,12 @@ def report(load: Load, tally: Tally) -> dict[str, Any]:
 
 def report_lines(load: Load, tally: Tally) -> list[str]:
     """The outcome for people."""
-    per_s = tally.ended / tally.seconds if tally.seconds else 0.0
-    lines = [f"{tally.ended:,} calls in {tally.seconds:.2f} s, {load.in_flight} in flight: {per_s:,.0f} calls/s"]
+    lines = [f"{tally.ended:,} calls in {tally.seconds:.2f} s, {load.in_flight} in flight: {tally.per_s:,.0f} calls/s"]
     latencies = tally.latencies
     if latencies.count:
         times = [f"p{percent} {time_text(latencies.percentile_s(percent))}" for percent in _PERCENTS]
         lines += ["", "  " + "   ".join([*times, f"max {time_text(latencies.longest_s)}"]), "", *bars(latencies.rows())]
     if tally.errors:
-        lines += ["", "errors", *(f"  {code:<20} {count:>9,}" for code, count in tally.errors.most_common())]
+        lines += ["", f"errors {tally.failed_share:.1%}, which calls/s does not count"]
+        lines += [f"  {code:<20} {count:>9,} {count / tally.ended:>7.1%}" for code, count in tally.errors.most_common()]
     return lines

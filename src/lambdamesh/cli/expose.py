@@ -25,11 +25,15 @@ from lambdamesh.cli.reloading import LOOK_S, Project, Watch, stamps_of
 from lambdamesh.cli.reporting import reporting
 from lambdamesh.cli.running import ending, leave_threads, run
 from lambdamesh.cli.target import Target, load, parse_target
-from lambdamesh.client.exposing import collect
+from lambdamesh.client.exposing import NothingToExpose, collect
 from lambdamesh.client.handlers import Handler, compile_handlers
 from lambdamesh.client.openrpc import DISCOVER, discoverer
+from lambdamesh.client.signatures import NotServed
 
 Handlers = dict[str, Handler]
+
+_LEAVING_OUT = {False: "begin its name with _, or name the others (--only NAME)", True: "do not name it with --only"}
+"""By whether names were given."""
 
 
 @Parameter(name="*")
@@ -115,7 +119,13 @@ def handlers_of(target: Target, found: object, only: list[str] | None) -> Handle
             USAGE,
         )
     try:
-        compiled = compile_handlers(collect(found, only or None))
+        functions = collect(found, only or None)
+        compiled = compile_handlers(functions)
+    except NothingToExpose as error:
+        text = f"{target} has no public method of its own class: name what it inherits or was given (--only NAME)"
+        raise Failure(text, USAGE) from error
+    except NotServed as error:
+        raise Failure(f"{target}: {error}; or leave it out: {_LEAVING_OUT[bool(only)]}", USAGE) from error
     except (ValueError, TypeError) as error:
         raise Failure(f"{target}: {error}", USAGE) from error
     handlers = {name: reporting(handler) for name, handler in compiled.items()}

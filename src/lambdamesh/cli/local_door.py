@@ -17,6 +17,7 @@ from cyclopts import Parameter
 
 from lambdamesh.cli.failure import CALL_FAILED, NO_NODE, USAGE, Failure
 from lambdamesh.cli.output import printable
+from lambdamesh.client.tickets import clean_credential
 
 DEFAULT_URL = "http://127.0.0.1:7630"
 ANSWER_TIMEOUT_S = 30.0
@@ -52,7 +53,7 @@ class LocalDoor:
 
     def __init__(self, url: str = DEFAULT_URL, token: str | None = None) -> None:
         self.url = url
-        self._token = os.environ.get("LAMBDAMESH_TOKEN") if token is None else token
+        self._token = _clean(os.environ.get("LAMBDAMESH_TOKEN") if token is None else token)
         self._host, self._port, self._path = _parse(url)
 
     def request(
@@ -109,10 +110,7 @@ class LocalDoor:
             raise self._no_node(f"no node answers at {self.url} ({error.strerror or error})") from error
         try:
             connection.sock.settimeout(timeout_s)
-            try:
-                connection.request(method, target, body, headers)
-            except ValueError as error:
-                raise Failure(f"LAMBDAMESH_TOKEN cannot be sent in a header: {error}", USAGE) from error
+            connection.request(method, target, body, headers)
             return connection, connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
@@ -127,6 +125,13 @@ class LocalDoor:
 
     def _no_node(self, what: str) -> Failure:
         return Failure(f"{what}: start one with `lambdamesh serve`, or name another with --url", NO_NODE)
+
+
+def _clean(token: str | None) -> str:
+    try:
+        return clean_credential(token, "LAMBDAMESH_TOKEN") if token else ""
+    except ValueError as error:
+        raise Failure(str(error), USAGE) from None
 
 
 def error_text(answer: Answer) -> str:

@@ -100,6 +100,8 @@ def _package_of(path: Path) -> tuple[str, ...]:
 
 def _import_module(name: str) -> ModuleType:
     _prefer(Path.cwd())
+    if Path(name).is_file():
+        raise Failure(f"{name} is a file, and its name does not end in .py: {FORMS}", USAGE)
     if importlib.util.find_spec(name.partition(".")[0]) is None:
         file = f"{name.replace('.', '/')}.py"
         raise Failure(f"there is no module {name} here or among those installed; a file is named as {file}", USAGE)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from lambdamesh.client.exposed import Exposed
 from lambdamesh.client.exposing import Function
+from lambdamesh.client.faults import ClientClosed
 from lambdamesh.client.hosting import End
 from lambdamesh.client.looping import LoopThread
 from lambdamesh.client.mesh import Connecting, Mesh
@@ -19,7 +22,23 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Function)
 
 
-class BlockingExposed:
+class _Closing(ABC):
+    """What a ``with`` closes at its end."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class BlockingExposed(_Closing):
     """A lambda of a blocking client. ``id``, ``methods`` and ``end`` are those of ``Exposed``."""
 
     def __init__(self, loop: LoopThread, exposed: Exposed) -> None:
@@ -54,16 +73,8 @@ class BlockingExposed:
         """End it at once."""
         self._loop.run(self._exposed.close())
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class BlockingStream:
+class BlockingStream(_Closing):
     """The items of one call, for ``for``. ``result`` is what the provider returned after the last item."""
 
     def __init__(self, loop: LoopThread, stream: Stream) -> None:
@@ -92,20 +103,12 @@ class BlockingStream:
         """Read no more: cancel the call at its provider."""
         self._loop.run(self._stream.aclose())
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class BlockingMesh:
+class BlockingMesh(_Closing):
     """An open client whose verbs wait. It may be used from many threads at once.
 
-    Handlers that are not async run in threads of a pool and may use it; async ones run in the thread of its event
-    loop and use ``aio``, the async client underneath.
+    Handlers that are not async run in threads of a pool and may use it, each keeping its thread while it waits; async
+    ones run in the thread of its event loop and use ``aio``, the async client underneath.
     """
 
     def __init__(self, connecting: Connecting) -> None:
@@ -129,19 +132,11 @@ class BlockingMesh:
         """Where the connection is now."""
         return self.aio.state
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """End the connection, the lambdas on it and the event loop."""
-        if self._loop.is_running:
+        with contextlib.suppress(ClientClosed):
             self._loop.run(self.aio.close())
-            self._loop.close()
+        self._loop.close()
 
     @overload
     def call(self, lambda_id: str, method: str, body: Any = ..., *, timeout: float | None = ...) -> Any: ...

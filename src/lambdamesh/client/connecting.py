@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import ssl
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from lambdamesh.client.address import DEFAULT_URL, parse_address
 from lambdamesh.client.mesh import Connecting, Options
 from lambdamesh.client.reconnector import Access, State
-from lambdamesh.client.tickets import Ticket
+from lambdamesh.client.tickets import Ticket, clean_credential
 
 
 def connect(  # noqa: PLR0913 -- all that a client can be told, by keyword
@@ -37,8 +38,16 @@ def connect(  # noqa: PLR0913 -- all that a client can be told, by keyword
     Raises:
         CallError: on entering: the node refuses (``Unauthorized``, ``Forbidden``), or three attempts have failed
             (``PeerUnreachable``).
-        ValueError: ``url`` is no address.
+        ValueError: ``url`` is no address; ``token`` or ``ticket`` cannot stand in a header.
+        TypeError: ``on_state`` is async.
     """
+    if any(map(inspect.iscoroutinefunction, (on_state, type(on_state).__call__))):
+        raise TypeError("on_state is called and not awaited: give a function that is not async")
     address = parse_address(url or os.environ.get("LAMBDAMESH_URL") or DEFAULT_URL)
-    access = Access(address, token or os.environ.get("LAMBDAMESH_TOKEN") or None, ticket, tls)
+    token = token or os.environ.get("LAMBDAMESH_TOKEN")
+    if token:
+        token = clean_credential(token, "the token")
+    if isinstance(ticket, str):
+        ticket = clean_credential(ticket, "the ticket")
+    access = Access(address, token or None, ticket, tls)
     return Connecting(Options(access, grace_s, on_state, debug, threads))

@@ -14,6 +14,7 @@ import time
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from picows import WSError, WSListener
 from picows.common import WSHandshakeError
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
@@ -39,6 +40,10 @@ _silent.disabled = True
 _LOG = logging.LoggerAdapter(_silent, {})
 
 Fields = list[tuple[str, str]]
+
+
+class _Told(msgspec.Struct):
+    error: str
 
 
 class Refused(Exception):
@@ -198,9 +203,16 @@ def _refusal(error: WSError) -> Exception:
     if isinstance(error, WSHandshakeError) and error.response is not None:
         status = error.response.status
         if status != HTTPStatus.SWITCHING_PROTOCOLS:
-            body = (error.raw_body or b"").decode(errors="replace").strip()
-            return Refused(int(status), body[:_REASON_CHARACTERS] or status.phrase)
+            return Refused(int(status), _reason(error.raw_body or b"")[:_REASON_CHARACTERS] or status.phrase)
     return ConnectionError(f"what answers there does not speak WebSocket: {error}")
+
+
+def _reason(body: bytes) -> str:
+    """What a node says in an answer that tells an error; of anything else the text."""
+    try:
+        return msgspec.json.decode(body, type=_Told).error
+    except (ValueError, msgspec.MsgspecError):
+        return body.decode(errors="replace").strip()
 
 
 def _check(transport: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
@@ -11,6 +12,10 @@ Function = Callable[..., Any]
 
 LONGEST_NAME_BYTES = 256
 _CALLABLES_OF_A_CLASS = (staticmethod, classmethod)
+
+
+class NothingToExpose(ValueError):
+    """A target of which nothing is taken by itself."""
 
 
 def collect(target: object, only: Iterable[str] | None = None) -> dict[str, Function]:
@@ -25,11 +30,11 @@ def collect(target: object, only: Iterable[str] | None = None) -> dict[str, Func
     """
     found = _named(target, only) if only is not None else dict(_public(target))
     if not found:
-        raise ValueError(f"{_name_of(target)} has nothing to expose: give a dict, or name methods with only=[...]")
+        raise NothingToExpose(f"{_called(target)} has nothing to expose: give a dict, or name methods with only=[...]")
     for name, function in found.items():
         check_name(name)
         if not callable(function):
-            raise TypeError(f"{name!r} of {_name_of(target)} cannot be called")
+            raise TypeError(f"{name!r} of {_called(target)} cannot be called")
     return found
 
 
@@ -53,8 +58,8 @@ def _public(target: object) -> Iterator[tuple[str, Function]]:
                 yield name, value
     elif isinstance(target, type):
         raise TypeError(f"{target.__name__} is a class: expose an object of it")
-    elif inspect.isroutine(target):
-        yield str(getattr(target, "__name__", "")), target
+    elif inspect.isroutine(target) or isinstance(target, functools.partial):
+        yield name_of(target), target
     else:
         for name, value in vars(type(target)).items():
             is_method = inspect.isfunction(value) or isinstance(value, _CALLABLES_OF_A_CLASS)
@@ -72,9 +77,16 @@ def _named(target: object, only: Iterable[str]) -> dict[str, Function]:
         missing = [name for name in only if not hasattr(target, name)]
         found = {name: getattr(target, name) for name in only if hasattr(target, name)}
     if missing:
-        raise ValueError(f"{_name_of(target)} has no {', '.join(map(repr, missing))}")
+        raise ValueError(f"{_called(target)} has no {', '.join(map(repr, missing))}")
     return found
 
 
-def _name_of(target: object) -> str:
-    return str(getattr(target, "__name__", "") or f"this {type(target).__name__}")
+def name_of(target: object) -> str:
+    """Return the name of a function, or of what stands for one; the empty text where it has none."""
+    while isinstance(target, functools.partial):
+        target = target.func
+    return str(getattr(target, "__name__", ""))
+
+
+def _called(target: object) -> str:
+    return name_of(target) or f"this {type(target).__name__}"

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from lambdamesh import errors
+from lambdamesh.client.values import encode_plain
 from lambdamesh.errors import Delivered, InvalidParams, LambdaError, MeshError, MethodNotFound
 
 RPC_METHOD_NOT_FOUND = -32601
@@ -16,6 +17,10 @@ RPC_INTERNAL = -32603
 RPC_HANDLER_RAISED = -32000
 
 _MESSAGE_CHARACTERS = 2_000
+_UNSPEAKABLE = b'{"code":%d,"message":"the handler failed, and what it raised cannot be written"}' % RPC_HANDLER_RAISED
+
+
+CLOSED = "this client was closed: connect anew"
 
 
 class ClientClosed(MeshError):
@@ -97,15 +102,23 @@ class Reply(msgspec.Struct, omit_defaults=True):
 def reply_to(raised: BaseException, debug: bool) -> Reply:
     """Say what a handler raised: one line, never a traceback, unless ``debug`` asks for it."""
     if isinstance(raised, LambdaError):
-        return Reply(_rpc_code(raised), raised.message, raised.data)
-    text = str(raised)[:_MESSAGE_CHARACTERS]
-    name = type(raised).__name__
-    seen = {"traceback": "".join(traceback.format_exception(raised))} if debug else None
+        return Reply(_rpc_code(raised), _text_of(raised.message), raised.data)
+    text = _text_of(raised)[:_MESSAGE_CHARACTERS]
+    name = _text_of(type(raised).__name__)
+    seen = {"traceback": _text_of("".join(traceback.format_exception(raised)))} if debug else None
     return Reply(RPC_HANDLER_RAISED, f"{name}: {text}" if text else name, seen)
 
 
+def _text_of(said: object) -> str:
+    """Return ``said`` as text that can be sent, whatever it is."""
+    try:
+        return str(said).encode(errors="replace").decode()
+    except Exception as error:
+        return f"its text cannot be read ({type(error).__name__})"
+
+
 def _rpc_code(error: LambdaError) -> int:
-    if error.rpc_code is not None:
+    if isinstance(error.rpc_code, int):
         return error.rpc_code
     if isinstance(error, MethodNotFound):
         return RPC_METHOD_NOT_FOUND
@@ -115,6 +128,15 @@ def _rpc_code(error: LambdaError) -> int:
 def encode_reply(reply: Reply) -> bytes:
     """Write an error object; ``data`` that JSON cannot carry is left out, and said so."""
     try:
-        return msgspec.json.encode(reply)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        return msgspec.json.encode(Reply(reply.code, f"{reply.message} (its data is not JSON: {error})"))
+        return encode_plain(reply)
+    except Exception as error:
+        text = _text_of(f"{reply.message} (its data is not JSON: {_text_of(error)})")
+        return msgspec.json.encode(Reply(RPC_HANDLER_RAISED if reply.data is None else reply.code, text))
+
+
+def encode_raised(raised: BaseException, debug: bool) -> bytes:
+    """Write what a handler raised as an error object, whatever that is."""
+    try:
+        return encode_reply(reply_to(raised, debug))
+    except Exception:
+        return _UNSPEAKABLE

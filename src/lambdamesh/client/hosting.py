@@ -23,15 +23,17 @@ class End(NamedTuple):
 class Hosted:
     """One lambda. ``handlers`` are by method; ``is_seated`` is whether the node sends its calls to this socket now.
 
+    ``grace_s`` is what is asked for, ``None`` for the node's own, and ``given_s`` what the node gave.
     ``calls`` are those that a handler runs for, ``kept`` the answers of those that could not be sent, by number.
     """
 
-    __slots__ = ("calls", "end", "grace_s", "handlers", "id", "is_seated", "kept", "key", "on_end")
+    __slots__ = ("calls", "end", "given_s", "grace_s", "handlers", "id", "is_seated", "kept", "key", "on_end")
 
     def __init__(self, handlers: dict[str, Any], grace_s: float | None) -> None:
         self.id = ""
         self.key = ""
         self.grace_s = grace_s
+        self.given_s = 0.0
         self.handlers = handlers
         self.is_seated = False
         self.calls: dict[int, Served] = {}

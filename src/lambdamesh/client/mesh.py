@@ -17,19 +17,19 @@ import msgspec
 from lambdamesh.client import context
 from lambdamesh.client.envelopes import call_head
 from lambdamesh.client.exposed import Exposed
-from lambdamesh.client.exposing import Function, check_name, collect
+from lambdamesh.client.exposing import Function, check_name, collect, name_of
 from lambdamesh.client.handlers import RESULT_BYTES, Handler, compile_handlers
 from lambdamesh.client.hosting import Hosted
 from lambdamesh.client.opening import OPENED_AT_ONCE, open_lambda
 from lambdamesh.client.openrpc import DISCOVER, discoverer
 from lambdamesh.client.reconnector import Access, Reconnector, State
-from lambdamesh.client.requests import PLAIN, Request, Terms
+from lambdamesh.client.requests import PLAIN, AwaitedRequest, Terms, check_timeout
 from lambdamesh.client.serving import Server
 from lambdamesh.client.session import Session
-from lambdamesh.client.signatures import decode_plain
 from lambdamesh.client.streams import CREDIT, Stream, StreamRequest
 from lambdamesh.client.threads import DEFAULT_THREADS, Threads
-from lambdamesh.errors import BadAnswer, CallTimeout, MeshError, TooLarge
+from lambdamesh.client.values import decode_plain, encode_plain
+from lambdamesh.errors import BadAnswer, CallTimeout, TooLarge
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Function)
@@ -37,7 +37,6 @@ Seconds = float | None
 
 _DEFAULT_TITLE = "lambda"
 
-_encode = msgspec.json.Encoder().encode
 _head = lru_cache(4096)(call_head)
 
 
@@ -49,24 +48,6 @@ class Options(msgspec.Struct, frozen=True):
     on_state: Callable[[State], None] | None = None
     debug: bool = False
     threads: int | None = None
-
-
-class _CallRequest(Request):
-    """A call that a coroutine waits for."""
-
-    __slots__ = ("outcome",)
-
-    def __init__(self, head: bytes, body: bytes, terms: Terms, now: float, outcome: asyncio.Future[bytes]) -> None:
-        super().__init__(head, body, terms, now)
-        self.outcome = outcome
-
-    def result(self, raw: bytes) -> None:
-        if not self.outcome.done():
-            self.outcome.set_result(raw)
-
-    def fault(self, error: MeshError) -> None:
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
 
 
 class Mesh:
@@ -145,16 +126,17 @@ class Mesh:
         Raises:
             CallError: one class for each outcome; ``delivered`` says whether it may have run.
             TypeError: ``body`` cannot be JSON.
+            ValueError: ``timeout`` is not above 0, or not finite.
         """
+        check_timeout(timeout)
         while (connection := self._reconnector.connection) is not None and connection.is_congested:
             await connection.drained()
         now = time.monotonic()
         terms = self._terms(timeout, 0, now)
-        outcome = self._loop.create_future()
-        request = _CallRequest(_head(lambda_id, method), _body(body), terms, now, outcome)
+        request = AwaitedRequest(_head(lambda_id, method), _body(body), terms, now)
         self._session.ask(request, now)
         try:
-            raw = await outcome
+            raw = await request.outcome
         except asyncio.CancelledError:
             self._session.withdraw(request)
             raise
@@ -172,8 +154,10 @@ class Mesh:
         """Call a lambda that answers with many values: ``async for item in mesh.stream(...)``.
 
         ``timeout`` is the longest silence between two items in seconds; ``None``: 60 s. Leaving the loop cancels the
-        call. Items are asked for as they are taken. Errors are those of ``call``, raised by the loop.
+        call. Items are asked for as they are taken. Errors are those of ``call``, raised by the loop
+        but for ``TypeError`` and ``ValueError``. A stream has one reader.
         """
+        check_timeout(timeout)
         raw_body = _body(body)
 
         def start() -> StreamRequest:
@@ -189,6 +173,7 @@ class Mesh:
 
         Raises:
             CallError: the node did not come back in time, or never will.
+            TypeError: ``body`` cannot be JSON.
         """
         while (connection := self._reconnector.connection) is None or connection.is_congested:
             await (self._reconnector.linked() if connection is None else connection.drained())
@@ -255,7 +240,7 @@ class Mesh:
         """
         if isinstance(function, str):
             return lambda named: self._add(function, named)
-        return self._add(function.__name__, function)
+        return self._add(name_of(function), function)
 
     def _add(self, name: str, function: F) -> F:
         check_name(name)
@@ -309,7 +294,7 @@ class Connecting:
 
 
 def _body(body: Any) -> bytes:
-    raw = _encode(body)
+    raw = encode_plain(body)
     if len(raw) > RESULT_BYTES:
         raise TooLarge(f"the body has {len(raw)} bytes; at most {RESULT_BYTES} pass")
     return raw
@@ -334,8 +319,7 @@ def _is_over(opening: asyncio.Future[Exposed]) -> bool:
 
 
 def _title(target: object) -> str:
-    name = getattr(target, "__name__", None) or type(target).__name__
-    return _DEFAULT_TITLE if isinstance(target, Mapping) else str(name)
+    return _DEFAULT_TITLE if isinstance(target, Mapping) else name_of(target) or type(target).__name__
 
 
 def _ignore(_state: State) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from math import inf
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from lambdamesh.client.envelopes import word_head
 from lambdamesh.client.hosting import End, Hosted
 from lambdamesh.client.reconnecting import Backoff
-from lambdamesh.client.requests import PLAIN, Request
+from lambdamesh.client.requests import PLAIN, AwaitedRequest
 from lambdamesh.client.session import Session
 from lambdamesh.errors import BadAnswer, CallTimeout, LambdaLost, MeshError
 
@@ -40,30 +41,20 @@ class _Opened(msgspec.Struct):
 
     id: str
     resume_key: str = ""
+    grace_s: float = 0.0
     pending: list[int] = []
 
 
 _decode = msgspec.json.Decoder(_Opened).decode
 
 
-class WordRequest(Request):
-    """A request that the node itself answers; ``outcome`` is its result as JSON text."""
+class WordRequest(AwaitedRequest):
+    """A request that the node itself answers."""
 
-    __slots__ = ("outcome",)
+    __slots__ = ()
 
     def __init__(self, head: bytes, params: Any) -> None:
         super().__init__(head, msgspec.json.encode(params), PLAIN, time.monotonic(), b"")
-        self.outcome: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def result(self, raw: bytes) -> None:
-        """It ended well."""
-        if not self.outcome.done():
-            self.outcome.set_result(raw)
-
-    def fault(self, error: MeshError) -> None:
-        """It ended in ``error``."""
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
 
 
 class OpenRequest(WordRequest):
@@ -88,6 +79,7 @@ class OpenRequest(WordRequest):
             self.fault(BadAnswer(f"the node's answer to lambda.open cannot be read: {error}"))
             return
         session, hosted = self._session, self._hosted
+        hosted.given_s = opened.grace_s
         if hosted.end is not None or self.outcome.cancelled():
             close_lambda(session, opened.id)
         elif self._is_again:
@@ -140,10 +132,13 @@ async def _open_one_again(session: Session, hosted: Hosted) -> None:
         try:
             await ask(session, OpenRequest(session, hosted))
         except MeshError as error:
+            if hosted.id not in session.hosted:
+                return
             if not error.retryable and not isinstance(error, (CallTimeout, LambdaLost)):
                 log.warning("lambda %s cannot be opened again: %s", hosted.id, error.message)
                 session.forget(hosted, End(error.close_code, error.message))
                 return
-            await asyncio.sleep(backoff.pause_s(random.random()))  # noqa: S311 -- jitter
+            pause_s = backoff.pause_s(random.random(), hosted.given_s or inf)  # noqa: S311 -- jitter
+            await asyncio.sleep(pause_s)
         else:
             return

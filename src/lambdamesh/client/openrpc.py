@@ -73,12 +73,20 @@ def _has_schema(one: Any) -> bool:
 def _method(handler: Handler, schemas: Any) -> Json:
     parameters = handler.signature.parameters
     described: Json = {"name": handler.name, **_words(handler.function)}
-    described["params"] = [_descriptor(parameter, next(schemas)) for parameter in parameters]
-    described["paramStructure"] = "by-position" if len(parameters) == 1 else "either"
+    params = [_descriptor(parameter, next(schemas)) for parameter in parameters]
+    described["params"] = sorted(params, key=lambda param: not param["required"])
+    described["paramStructure"] = _structure(params, described["params"])
     described["result"] = {"name": "item" if handler.is_stream else "result", "schema": next(schemas)}
     if handler.is_stream:
         described["x-stream"] = True
     return described
+
+
+def _structure(taken: list[Json], told: list[Json]) -> str:
+    """How the parameters may be given; required ones are told first, which need not be where they are taken from."""
+    if taken != told:
+        return "by-name"
+    return "by-position" if len(taken) == 1 else "either"
 
 
 def _descriptor(parameter: Parameter, schema: Json) -> Json:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from lambdamesh.client import context
-from lambdamesh.client.handlers import Handler, Items, encode_item
+from lambdamesh.client.handlers import Handler, Items, encode_item, encode_return
 from lambdamesh.client.hosting import Served
 from lambdamesh.client.signatures import Arguments
 from lambdamesh.protocol.json_text import NULL
@@ -44,6 +44,7 @@ class Pump:
         self._arguments = arguments
         self._items: Iterator[Any] | None = None
         self._gathered = None if served.wants_stream else Items(handler)
+        self._returned = NULL
         self._is_running = False
         self._inside = contextvars.copy_context()
         self._inside.run(context.enter, served)
@@ -80,7 +81,8 @@ class Pump:
                     return self._close()
                 try:
                     value = next(self._items)
-                except StopIteration:
+                except StopIteration as stop:
+                    self._end(stop.value)
                     return True
                 self._give(value)
         except BaseException:
@@ -94,6 +96,10 @@ class Pump:
         else:
             self._server.send_soon(self._served, encode_item(self._handler, value))
 
+    def _end(self, returned: Any) -> None:
+        if self._gathered is None:
+            self._returned = encode_return(self._handler, returned)
+
     def _close(self) -> bool:
         close = getattr(self._items, "close", None)
         if close is not None:
@@ -105,4 +111,4 @@ class Pump:
         self.advance()
 
     def _finished(self) -> None:
-        self._server.succeed(self._served, NULL if self._gathered is None else self._gathered.array())
+        self._server.succeed(self._served, self._returned if self._gathered is None else self._gathered.array())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from math import inf
 
 from lambdamesh.client.faults import fault
 from lambdamesh.errors import CLOSE_CODES, MeshError
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
-SETTLED_S = 10.0
-"""A connection that lasted this long was a good one: the next pause is short again."""
+SETTLED_S = 1.0
+"""A connection that was open for this long was one: the next pause is short again."""
+LEAST_CAP_S = 1.0
+"""What may be waited however short the grace of a lambda is."""
 FIRST_ATTEMPTS = 3
 """Attempts after which a connection that was never open is given up."""
 SILENCE_S = 15.0
@@ -49,17 +52,19 @@ def verdict_of_status(status: int) -> Verdict:
 
 
 _CLOSE_ERRORS: dict[int, tuple[int, str]] = {
-    4400: (400, "bad_request"),
+    1008: (403, "forbidden"),
     4401: (401, "unauthorized"),
     4403: (403, "forbidden"),
     4404: (404, "not_found"),
+    4409: (410, "lambda_gone"),
     4410: (410, "lambda_gone"),
 }
 
 
 def close_error(code: int, reason: str) -> MeshError:
     """Return the error of a final close, for everybody who waits."""
-    status, word = _CLOSE_ERRORS.get(code, (502, "peer_unreachable"))
+    is_passing = verdict_of_close(code) is Verdict.RETRY
+    status, word = _CLOSE_ERRORS.get(code, (502, "peer_unreachable") if is_passing else (400, "bad_request"))
     meaning = reason or CLOSE_CODES.get(code, "closed")
     return fault(status, word, f"the node closed the connection for good with {code}: {meaning}", "no")
 
@@ -72,14 +77,18 @@ class Backoff:
     def __init__(self) -> None:
         self._failures = 0
 
-    def pause_s(self, chance: float) -> float:
-        """Return how long to wait before the next attempt; ``chance`` is drawn from 0 to 1."""
-        bound_s: float = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failures, 16))
+    def pause_s(self, chance: float, grace_s: float = inf) -> float:
+        """Return how long to wait before the next attempt; ``chance`` is drawn from 0 to 1.
+
+        ``grace_s`` is how long calls wait for us: half of it may be waited, or 1 s.
+        """
+        cap_s = max(grace_s / 2, LEAST_CAP_S)
+        bound_s: float = min(LONGEST_PAUSE_S, cap_s, FIRST_PAUSE_S * 2 ** min(self._failures, 16))
         self._failures += 1
         return chance * bound_s
 
     def lasted(self, seconds: float) -> None:
-        """Tell it how long a connection was open."""
+        """Tell it how long a connection was open. One that ends as soon as it is open is as bad as none."""
         if seconds >= SETTLED_S:
             self._failures = 0
 

@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from math import inf
 
 import msgspec
 
@@ -18,7 +19,7 @@ from lambdamesh.client.address import Address
 from lambdamesh.client.connection import ABNORMAL, Connection, Ending
 from lambdamesh.client.dialling import HANDSHAKE_S, SUBPROTOCOL, Fields, Refused, dial
 from lambdamesh.client.envelopes import word_head
-from lambdamesh.client.faults import ClientClosed, fault
+from lambdamesh.client.faults import CLOSED, ClientClosed, fault
 from lambdamesh.client.reconnecting import (
     FIRST_ATTEMPTS,
     PATIENCE_S,
@@ -33,8 +34,8 @@ from lambdamesh.client.reconnecting import (
 )
 from lambdamesh.client.requests import DEFAULT_TIMEOUT_S, PLAIN, Request
 from lambdamesh.client.session import Session
-from lambdamesh.client.tickets import Ticket, expires_at, renew_in_s, take_ticket
-from lambdamesh.errors import CallTimeout, LambdaLost, MeshError, PeerUnreachable
+from lambdamesh.client.tickets import Ticket, TicketFailed, expires_at, renew_in_s, take_ticket
+from lambdamesh.errors import CallTimeout, LambdaLost, MeshError, PeerUnreachable, Unauthorized
 
 log = logging.getLogger("lambdamesh.client")
 
@@ -89,6 +90,7 @@ class Reconnector:
         self._has_fresh_ticket = False
         self._task: asyncio.Task[None] | None = None
         self._failures = 0
+        self._open_at = inf
         self._is_closing = False
         self._linked = asyncio.Event()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -110,6 +112,8 @@ class Reconnector:
         if self._task is None:
             return
         self._is_closing = True
+        # First, so that nobody is told of a loss that is none.
+        self._session.close(ClientClosed(CLOSED))
         connection = self.connection
         if connection is not None and not connection.ended.done():
             connection.close(1000, "")
@@ -118,7 +122,7 @@ class Reconnector:
             self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        self._end(ClientClosed("this client was closed: connect anew"))
+        self._end(ClientClosed(CLOSED))
 
     async def linked(self) -> None:
         """Wait for a connection, 60 s at most. Raises: MeshError where there is none then, or will be none."""
@@ -144,10 +148,14 @@ class Reconnector:
                         self._end(failure.error)
                         return
                 self._tell(State.WAITING)
-                await asyncio.sleep(self._backoff.pause_s(random.random()))  # noqa: S311 -- jitter
+                pause_s = self._backoff.pause_s(random.random(), self._session.grace_s)  # noqa: S311 -- jitter
+                await asyncio.sleep(pause_s)
         except Exception as error:
             log.exception("the connection ended by a fault of its own")
             self._end(MeshError(f"the client failed: {type(error).__name__}: {error}"))
+        finally:
+            # Also where somebody has cancelled the task: nobody shall wait for a connection that will not come.
+            self._end(ClientClosed(CLOSED))
 
     def _is_final(self, failure: _Failure) -> bool:
         if failure.verdict is Verdict.NEW_TICKET:
@@ -161,6 +169,9 @@ class Reconnector:
         if self._opened.done() or self._failures < FIRST_ATTEMPTS:
             return False
         last = failure.error
+        if isinstance(last, Unauthorized):
+            # No ticket was to be had, and the node was not asked.
+            return True
         failure.error = PeerUnreachable(self._never_opened(last.message))
         failure.error.__cause__ = last.__cause__
         return True
@@ -177,9 +188,9 @@ class Reconnector:
     async def _connect(self) -> Connection:
         try:
             self._ticket = await take_ticket(self._access.ticket)
-        except Exception as error:
-            failed = fault(401, "unauthorized", f"the ticket function raised {type(error).__name__}", "no")
-            failed.__cause__ = error
+        except TicketFailed as error:
+            failed = Unauthorized(str(error))
+            failed.__cause__ = error.__cause__
             raise _Failure(Verdict.RETRY, failed) from error
         connection = Connection(self._session.receive)
         try:
@@ -203,7 +214,7 @@ class Reconnector:
 
     async def _hold(self, connection: Connection) -> None:
         """Watch over a connection until it ends. Raises: _Failure."""
-        began_at = time.monotonic()
+        self._open_at = inf
         self.connection = connection
         self._session.connected(connection.send)
         self._linked.set()
@@ -219,7 +230,7 @@ class Reconnector:
             self._linked.clear()
             self._session.disconnected(f"the connection to the node ended ({ending.code} {ending.reason})")
             connection.abort()
-        self._backoff.lasted(time.monotonic() - began_at)
+        self._backoff.lasted(time.monotonic() - self._open_at)
         raise _Failure(verdict_of_close(ending.code), close_error(ending.code, ending.reason))
 
     async def _reopen(self, connection: Connection) -> None:
@@ -236,6 +247,7 @@ class Reconnector:
             again.cancel()
         self._has_fresh_ticket = False
         self._failures = 0
+        self._open_at = time.monotonic()
         self._tell(State.OPEN)
         if not self._opened.done():
             self._opened.set_result(None)
@@ -278,7 +290,7 @@ class Reconnector:
     # -- what it tells ------------------------------------------------------------------------------------------
 
     def _tell(self, state: State) -> None:
-        if state is self._told:
+        if state is self._told or (self._is_closing and state is not State.CLOSED):
             return
         self.state = self._told = state
         try:

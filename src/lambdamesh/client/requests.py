@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -76,3 +78,29 @@ class Request:
     def overdue(self, now: float) -> bool:
         """Whether the deadline that has passed ends it."""
         return True
+
+
+class AwaitedRequest(Request):
+    """A request that a coroutine waits for: ``outcome`` is its result as JSON text, or its error."""
+
+    __slots__ = ("outcome",)
+
+    def __init__(self, head: bytes, body: bytes, terms: Terms, now: float, tail: bytes = b"]") -> None:
+        super().__init__(head, body, terms, now, tail)
+        self.outcome: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def result(self, raw: bytes) -> None:
+        """It ended well."""
+        if not self.outcome.done():
+            self.outcome.set_result(raw)
+
+    def fault(self, error: MeshError) -> None:
+        """It ended in ``error``."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+def check_timeout(timeout_s: float | None) -> None:
+    """Raise: ValueError where ``timeout_s`` is no time that can be waited."""
+    if timeout_s is not None and not 0 < timeout_s < inf:
+        raise ValueError(f"timeout={timeout_s} is no number of seconds above 0; a node waits for an hour at most")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from lambdamesh.client import context
-from lambdamesh.client.faults import RPC_HANDLER_RAISED, Reply, encode_reply, reply_to
+from lambdamesh.client.faults import RPC_HANDLER_RAISED, Reply, encode_raised, encode_reply
 from lambdamesh.client.handlers import Handler, Items, Kind, encode_item, encode_result
 from lambdamesh.client.hosting import Served
 from lambdamesh.client.pumping import Pump
@@ -28,7 +28,7 @@ CLEANING_UP_S = 5.0
 """How long handlers that were cancelled may take to end, where the client is closed."""
 
 _COROUTINE = Kind.COROUTINE
-_RAISED = (Exception, SystemExit)
+_ENDS_A_CALL = (Exception, SystemExit, asyncio.CancelledError)
 """What ends a call and nothing else: a handler that leaves does not take the others with it."""
 
 _BUSY = Reply(RPC_HANDLER_RAISED, "the provider has as many calls waiting for a thread as it may: call later")
@@ -56,13 +56,12 @@ class Server:
             return
         try:
             arguments = handler.signature.bind(params)
+            if handler.kind is _COROUTINE:
+                self._await(served, handler, arguments)
+            else:
+                self._run[handler.kind](served, handler, arguments)
         except Exception as error:
             self.fail(served, error)
-            return
-        if handler.kind is _COROUTINE:
-            self._await(served, handler, arguments)
-        else:
-            self._run[handler.kind](served, handler, arguments)
 
     def _admit(self, served: Served) -> bool:
         if len(self._notified) >= RUNNING_NOTIFICATIONS:
@@ -92,11 +91,12 @@ class Server:
     def fail(self, served: Served, raised: BaseException) -> None:
         """A handler has raised."""
         served.is_over = True
+        told = encode_raised(raised, self._debug)
         if served.is_notification:
             self._notified.discard(served)
-            log.warning("%s failed for a notification: %r", served.method, raised)
+            log.warning("%s failed for a notification: %s", served.method, told.decode())
         else:
-            served.error(encode_reply(reply_to(raised, self._debug)))
+            served.error(told)
 
     # -- on the event loop --------------------------------------------------------------------------------------
 
@@ -128,10 +128,8 @@ class Server:
             args, kwargs = arguments
             value = await (handler.function(*args, **kwargs) if kwargs else handler.function(*args))
             raw = encode_result(handler, value)
-        except asyncio.CancelledError as error:
-            self._cancelled(served, error)
-        except _RAISED as error:
-            self.fail(served, error)
+        except BaseException as error:
+            self._raised(served, error)
         else:
             self.succeed(served, raw)
 
@@ -144,19 +142,21 @@ class Server:
                 raw = await send(served, handler, items)
             finally:
                 await items.aclose()
-        except asyncio.CancelledError as error:
-            self._cancelled(served, error)
-        except _RAISED as error:
-            self.fail(served, error)
+        except BaseException as error:
+            self._raised(served, error)
         else:
             self.succeed(served, raw)
 
-    def _cancelled(self, served: Served, error: asyncio.CancelledError) -> None:
-        if served.cancelled:
+    def _raised(self, served: Served, error: BaseException) -> None:
+        """A handler has raised, within the ``except`` that has caught it."""
+        if isinstance(error, asyncio.CancelledError) and served.cancelled:
             self._notified.discard(served)
-        else:
-            # Not ours: the handler has cancelled itself, or waited for something that was cancelled.
+            return
+        if not isinstance(error, GeneratorExit):
+            # A cancellation that is not ours: it has cancelled itself, or waited for something that was cancelled.
             self.fail(served, error)
+        if not isinstance(error, _ENDS_A_CALL):
+            raise error
 
     async def _send_items(self, served: Served, handler: Handler, items: AsyncGenerator[Any, None]) -> bytes:
         more = asyncio.Event()

@@ -23,7 +23,7 @@ from lambdamesh.client.envelopes import (
     read_message,
     result_of,
 )
-from lambdamesh.client.faults import RPC_METHOD_NOT_FOUND, Reply, copy_of, encode_reply, read_fault
+from lambdamesh.client.faults import RPC_METHOD_NOT_FOUND, ClientClosed, Reply, copy_of, encode_reply, read_fault
 from lambdamesh.client.hosting import End, Hosted, Served
 from lambdamesh.client.requests import SLACK_S, Request
 from lambdamesh.errors import CallTimeout, LambdaLost, MeshError, Overloaded
@@ -61,6 +61,11 @@ class Session:
     # -- the connection -----------------------------------------------------------------------------------------
 
     @property
+    def grace_s(self) -> float:
+        """How long calls for our lambdas wait for us: the smallest of their graces; infinite where none waits."""
+        return min((hosted.given_s for hosted in self.hosted.values() if hosted.given_s), default=inf)
+
+    @property
     def is_connected(self) -> bool:
         """Whether there is somewhere to send to."""
         return self._send is not None
@@ -77,10 +82,13 @@ class Session:
 
     def disconnected(self, why: str) -> None:
         """The connection is gone: requests in flight are lost, calls that are not streams may still be answered."""
+        self._lose(LambdaLost(f"{why} before the answer came: it may have run, or not"))
+
+    def _lose(self, error: MeshError) -> None:
         self._send = None
         lost, self.requests = self.requests, {}
         for request in lost.values():
-            request.fault(LambdaLost(f"{why} before the answer came: it may have run, or not"))
+            request.fault(copy_of(error))
         for hosted in self.hosted.values():
             hosted.is_seated = False
             for served in tuple(hosted.calls.values()):
@@ -88,9 +96,15 @@ class Session:
                     self._drop(served)
 
     def close(self, refusal: MeshError) -> None:
-        """Nothing will be sent any more: whatever waits, and whatever is asked from now on, gets ``refusal``."""
+        """Nothing will be sent any more: whatever waits, and whatever is asked from now on, gets ``refusal``.
+
+        What was sent gets it as well where we have closed, since it may have run; else it is lost.
+        """
         self._refusal = refusal
-        self.disconnected(refusal.message)
+        if isinstance(refusal, ClientClosed):
+            self._lose(ClientClosed(refusal.message, delivered="unknown"))
+        else:
+            self.disconnected(refusal.message)
         waiting, self._waiting = self._waiting, {}
         for request in waiting:
             request.fault(copy_of(refusal))

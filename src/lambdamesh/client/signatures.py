@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import re
 import typing
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from lambdamesh.client.values import decode_plain
 from lambdamesh.errors import InvalidParams
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -52,11 +52,15 @@ class Signature(msgspec.Struct, frozen=True):
     bind: Bind
 
 
+class NotServed(TypeError):
+    """A function that cannot be called with a body; the text begins with its name."""
+
+
 def compile_signature(function: Callable[..., Any], name: str) -> Signature:
     """Read the annotations of ``function``; ``name`` is for error texts.
 
     Raises:
-        TypeError: it takes what a body cannot give: ``*args``, a type that is not JSON, a name that is nowhere.
+        NotServed: it takes what a body cannot give: ``*args``, a type that is not JSON, a name that is nowhere.
     """
     try:
         signature = inspect.signature(function)
@@ -65,7 +69,7 @@ def compile_signature(function: Callable[..., Any], name: str) -> Signature:
     hints = _hints(function, name)
     for parameter in signature.parameters.values():
         if parameter.kind in _VARIADIC:
-            raise TypeError(f"{name} takes {parameter}: give each of its parameters a name")
+            raise NotServed(f"{name} takes {parameter}: give each of its parameters a name")
     parameters = tuple(
         Parameter(
             parameter.name,
@@ -78,7 +82,7 @@ def compile_signature(function: Callable[..., Any], name: str) -> Signature:
     try:
         return Signature(parameters, hints.get("return", Any), _bind(parameters))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{name}: its parameters cannot be read from JSON: {error}") from error
+        raise NotServed(f"{name}: its parameters cannot be read from JSON: {error}") from error
 
 
 def item_type(returns: Any) -> Any:
@@ -87,14 +91,6 @@ def item_type(returns: Any) -> Any:
         arguments = typing.get_args(returns)
         return arguments[0] if arguments else Any
     return Any
-
-
-def decode_plain(raw: bytes) -> Any:
-    """Decode JSON without a type, lone surrogates as well."""
-    try:
-        return msgspec.json.decode(raw)
-    except msgspec.MsgspecError:
-        return json.loads(bytes(raw))
 
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
@@ -107,7 +103,7 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
         hints = typing.get_type_hints(unwrapped, localns=_closure(unwrapped) or None, include_extras=True)
         return {name: Any if hint is object else hint for name, hint in hints.items()}
     except NameError as error:
-        raise TypeError(
+        raise NotServed(
             f"{name}: an annotation cannot be read ({error}): define its type at the top of a module"
         ) from None
     except TypeError:
@@ -146,7 +142,7 @@ def bind_nothing(params: bytes) -> Arguments:
 
 
 def _bind_body(parameter: Parameter) -> Bind:
-    decode = _decoder(parameter.type, not parameter.is_required)
+    decode = _decoder(parameter)
     wants_default = not parameter.is_required and not _takes_none(parameter.type)
     keyword = parameter.name if parameter.by_keyword else None
 
@@ -163,19 +159,29 @@ def _takes_none(annotation: Any) -> bool:
     return annotation is not Any and type(None) in (annotation, *typing.get_args(annotation))
 
 
-def _decoder(annotation: Any, is_optional: bool) -> Callable[[bytes], tuple[Any, ...]]:
+def _decoder(parameter: Parameter) -> Callable[[bytes], tuple[Any, ...]]:
     """Return what decodes ``params``, an array of one, into a tuple of one."""
-    if annotation is Any:
+    if parameter.type is Any:
         return _decode_any
-    typed = msgspec.json.Decoder(tuple[annotation]).decode
+    typed = msgspec.json.Decoder(tuple[parameter.type]).decode  # type: ignore[name-defined]
 
     def decode(params: bytes) -> tuple[Any, ...]:
         try:
             return typed(params or b"[null]")
         except msgspec.MsgspecError as error:
-            raise InvalidParams(_at_body(error)) from None
+            raise InvalidParams(_at_body(error) + _hint(parameter.name, params)) from None
 
     return decode
+
+
+def _hint(name: str, params: bytes) -> str:
+    """What to say where somebody has named the only parameter."""
+    try:
+        (body,) = msgspec.json.decode(params)
+    except (ValueError, TypeError):
+        return ""
+    is_named = isinstance(body, dict) and list(body) == [name]
+    return f": the body itself is `{name}`, its only parameter, and not an object that names it" if is_named else ""
 
 
 def _decode_any(params: bytes) -> tuple[Any, ...]:

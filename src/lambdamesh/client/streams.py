@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from lambdamesh.client.requests import DEFAULT_TIMEOUT_S, SLACK_S, Request, Terms
 from lambdamesh.client.session import Session
-from lambdamesh.client.signatures import decode_plain
+from lambdamesh.client.values import decode_plain
 from lambdamesh.errors import MeshError
 
 CREDIT = 16
@@ -34,18 +34,18 @@ class StreamRequest(Request):
     def result(self, raw: bytes) -> None:
         """It has ended well."""
         self.last = raw
-        self._wake()
+        self.wake()
 
     def item(self, raw: bytes, now: float) -> None:
         """One value; the deadline is the longest silence between two."""
         self.items.append(raw)
         self._restart(now)
-        self._wake()
+        self.wake()
 
     def fault(self, error: MeshError) -> None:
         """It has ended in an error."""
         self.ending = error
-        self._wake()
+        self.wake()
 
     def overdue(self, now: float) -> bool:
         """A silence that its own reader is the cause of does not end it."""
@@ -58,7 +58,8 @@ class StreamRequest(Request):
         timeout_s = self.terms.timeout_s
         self.deadline_at = now + (DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s) + SLACK_S
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have its reader look again."""
         waiter = self.waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -85,11 +86,13 @@ class Stream:
 
     async def __anext__(self) -> Any:
         """Return the next item. Raises: CallError where the stream ended in one."""
-        if self._is_over:
-            raise StopAsyncIteration
         request = self._request
-        if request is None:
+        if request is None and not self._is_over:
             self._request = request = self._start()
+        if request is None or self._is_over:
+            raise StopAsyncIteration
+        if request.waiter is not None:
+            raise RuntimeError("this stream is being read already: each item has one reader")
         while not request.items:
             if request.ending is not None:
                 self._is_over = True
@@ -99,6 +102,8 @@ class Stream:
                 self.result = decode_plain(request.last)
                 raise StopAsyncIteration
             await self._wait(request)
+            if self._is_over:
+                raise StopAsyncIteration
         item = request.items.popleft()
         self._taken += 1
         if self._taken >= _GRANT:
@@ -124,6 +129,7 @@ class Stream:
         self._is_over = True
         if self._request is not None:
             self._session.withdraw(self._request)
+            self._request.wake()
 
     async def __aenter__(self) -> Self:
         return self

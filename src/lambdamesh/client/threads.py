@@ -27,7 +27,11 @@ class Threads:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._size, thread_name_prefix="lambdamesh")
         self._taken += 1
-        self._pool.submit(work)
+        try:
+            self._pool.submit(work)
+        except RuntimeError:
+            # The system has no thread to give. The pool has kept the work, and runs it when one of its own is free.
+            return False
         return True
 
     def done(self) -> None:

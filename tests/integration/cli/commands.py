@@ -34,9 +34,12 @@ def run(node: Node, *words: str, stdin: str = "") -> subprocess.CompletedProcess
 
 
 class Going:
-    """A command that goes on, with its stdout piped. Its lines are JSON where they are read as ``events``."""
+    """A command that goes on, with its stdout piped. Its lines are JSON where they are read as ``events``.
 
-    def __init__(self, node: Node, *words: str, folder: Path = ROOT) -> None:
+    ``shown`` is what it has written to stderr, unless nobody ``reads_complaints``.
+    """
+
+    def __init__(self, node: Node, *words: str, folder: Path = ROOT, reads_complaints: bool = True) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lambdamesh", *words],
             cwd=folder,
@@ -47,8 +50,9 @@ class Going:
             text=True,
         )
         self._lines: queue.Queue[str] = queue.Queue()
-        self._complaints = ""
-        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read, self._complain)]
+        self.shown = ""
+        reads = (self._read, self._complain) if reads_complaints else (self._read,)
+        self._readers = [threading.Thread(target=read, daemon=True) for read in reads]
         for reader in self._readers:
             reader.start()
 
@@ -60,14 +64,15 @@ class Going:
 
     def _complain(self) -> None:
         assert self.process.stderr is not None
-        self._complaints = self.process.stderr.read()
+        for line in self.process.stderr:
+            self.shown += line
 
     def line(self) -> str:
         """The next line. Raises: AssertionError where it has ended."""
         line = self._lines.get(timeout=LINE_S)
         if not line:
             self.end()
-            raise AssertionError(f"it ended with {self.process.returncode}: {self._complaints}")
+            raise AssertionError(f"it ended with {self.process.returncode}: {self.shown}")
         return line
 
     def event(self, is_wanted: Callable[[Line], object] = bool) -> Line:
@@ -88,4 +93,4 @@ class Going:
         self.process.wait(LINE_S)
         for reader in self._readers:
             reader.join(LINE_S)
-        return self._complaints
+        return self.shown

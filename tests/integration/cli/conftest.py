@@ -18,8 +18,8 @@ def start() -> Iterator[Start]:
     """Start a command that goes on: ``start(node, "expose", "app.py")``."""
     started: list[Going] = []
 
-    def start_one(node: Node, *words: str, folder: Path = ROOT) -> Going:
-        started.append(Going(node, *words, folder=folder))
+    def start_one(node: Node, *words: str, folder: Path = ROOT, reads_complaints: bool = True) -> Going:
+        started.append(Going(node, *words, folder=folder, reads_complaints=reads_complaints))
         return started[-1]
 
     yield start_one

@@ -69,7 +69,9 @@ def test_so_many_calls_are_made_and_counted(node: Node, greeter: str) -> None:
 def test_errors_are_counted_by_code(node: Node, greeter: str) -> None:
     done = run(node, "bench", greeter, "nope", "--calls", "10")
     assert done.returncode == 1
-    assert json.loads(done.stdout)["errors"] == {"method_not_found": 10}
+    told = json.loads(done.stdout)
+    assert told["errors"] == {"method_not_found": 10}
+    assert (told["calls"], told["calls_per_s"], told["failed_share"]) == (10, 0, 1)
 
 
 def test_a_lambda_that_is_not_there_is_told_at_once(node: Node) -> None:
@@ -90,6 +92,7 @@ def test_ctrl_c_ends_early_and_still_reports(node: Node, start: Start, tmp_path:
     told = benching.event()
     assert benching.process.wait(20) == (0 if told["calls"] else 1)
     assert time.monotonic() - began_at < 60
+    assert benching.end() == ""
 
 
 @pytest.mark.parametrize("command", ["call", "bench"])

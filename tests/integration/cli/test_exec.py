@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,16 @@ def test_a_call_that_nobody_waits_for_ends_the_program_and_its_children(
     until(lambda: not any(map(runs, started)), f"{started} have ended")
 
 
+def test_a_program_has_time_to_clean_up(node: Node, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "slow.sh").write_text(
+        "trap 'sleep 0.2; touch cleaned; exit' TERM; touch began; while :; do sleep 0.1; done"
+    )
+    lambda_id = start(node, "expose", "--exec", "sh slow.sh", folder=tmp_path).event()["id"]
+    assert node.fetch("POST", f"/lambda/{lambda_id}/any?timeout=1.5", b"1").status == 504
+    assert (tmp_path / "began").exists()
+    until((tmp_path / "cleaned").exists, "it has cleaned up")
+
+
 def runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -84,3 +95,53 @@ def runs(pid: int) -> bool:
         return False
     state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return state != "Z"
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("sh -c 'echo 7'", (200, 7)),
+        ("true", (200, None)),
+        ("sh -c 'echo no >&2; exit 3'", (400, {"exit_code": 3})),
+        ("sh -c 'kill -9 $$'", (400, {"exit_code": -9})),
+    ],
+)
+def test_a_program_that_does_not_read_its_input(command: str, answer: object, node: Node, start: Start) -> None:
+    lambda_id = start(node, "expose", "--exec", command).event()["id"]
+
+    def call(body: bytes) -> object:
+        told = node.fetch("POST", f"/lambda/{lambda_id}/any", body)
+        content = json.loads(told.body)
+        return told.status, content if told.status == 200 else content["data"]
+
+    with ThreadPoolExecutor(20) as pool:
+        assert set(map(str, pool.map(call, [b'"small"'] * 100))) == {str(answer)}
+    assert call(b'"%b"' % (b"x" * 15_000_000)) == answer
+
+
+def test_what_a_program_leaves_running_is_ended(node: Node, start: Start, tmp_path: Path) -> None:
+    command = "sh -c 'sleep 600 & echo $! > pid; echo 1'"
+    lambda_id = start(node, "expose", "--exec", command, folder=tmp_path).event()["id"]
+    assert node.fetch("POST", f"/lambda/{lambda_id}/any?timeout=10", b"1").body == b"1"
+    left = int((tmp_path / "pid").read_text())
+    until(lambda: not runs(left), f"{left} has ended")
+
+
+def test_complaints_are_shown_up_to_a_length(node: Node, start: Start) -> None:
+    command = shlex.join([sys.executable, "-c", "import sys; sys.stderr.write('complaint\\n' * 100_000); print(1)"])
+    going = start(node, "expose", "--exec", command)
+    lambda_id = going.event()["id"]
+    for _ in range(2):
+        assert node.fetch("POST", f"/lambda/{lambda_id}/any", b"1").body == b"1"
+    assert node.fetch("POST", f"/lambda/{lambda_id}/any", b"1").body == b"1"
+    until(lambda: going.shown.count("bytes more") == 3, "the rest of each is counted")
+    assert going.shown.count("complaint\n") < 3 * 7_000
+
+
+def test_complaints_that_nobody_reads_stop_nothing(node: Node, start: Start) -> None:
+    command = shlex.join([sys.executable, "-c", "import sys; sys.stderr.write('x' * 100_000); print(1)"])
+    going = start(node, "expose", "--exec", command, reads_complaints=False)
+    lambda_id = going.event()["id"]
+    for _ in range(10):
+        assert node.fetch("POST", f"/lambda/{lambda_id}/any?timeout=10", b"1").body == b"1"
+    assert going.interrupt() == 0

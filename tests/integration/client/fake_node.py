@@ -68,6 +68,7 @@ class FakeNode:
         self.links: list[Link] = []
         self.came: asyncio.Queue[Link] = asyncio.Queue()
         self.refusals: list[HTTPStatus] = []
+        self.because = "because\n"
         self.attempts = 0
         self.port = 0
         self.pending: list[int] = []
@@ -86,7 +87,7 @@ class FakeNode:
 
     def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
         self.attempts += 1
-        return connection.respond(self.refusals.pop(0), "because\n") if self.refusals else None
+        return connection.respond(self.refusals.pop(0), self.because) if self.refusals else None
 
     async def serve(self, ws: ServerConnection) -> None:
         link = Link(self, ws)

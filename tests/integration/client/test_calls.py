@@ -199,7 +199,7 @@ async def test_lone_surrogates_and_large_numbers_pass(node: Node, mesh: Mesh) ->
     fn = await mesh.expose({"test": echo})
     body = rb'["\ud800",12345678901234567890123]'
     answer = await asyncio.to_thread(node.fetch, "POST", f"/lambda/{fn.id}/test", body)
-    assert answer.status == 400  # what a str cannot hold cannot be said again
+    assert answer.body == b'{"echo":%b}' % body
     answer = await asyncio.to_thread(node.fetch, "POST", f"/lambda/{fn.id}/test", b"12345678901234567890")
     assert answer.body == b'{"echo":12345678901234567890}'
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -57,6 +57,70 @@ async def test_a_handler_that_leaves_ends_its_call_and_nothing_else(mesh: Mesh) 
         with pytest.raises(lambdamesh.LambdaError, match="SystemExit: 3"):
             await mesh.call(fn.id, method)
     assert await mesh.call(fn.id, "echo", 1) == {"echo": 1}
+
+
+async def test_closing_tells_each_call_whether_it_was_sent(node: Node, mesh: Mesh) -> None:
+    began = asyncio.Event()
+
+    async def wait() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    fn = await mesh.expose({"wait": wait})
+    closed = await lambdamesh.connect(node.url)
+    calling = asyncio.create_task(closed.call(fn.id, "wait"))
+    await asyncio.wait_for(began.wait(), 5.0)
+    await closed.close()
+    with pytest.raises(lambdamesh.ClientClosed) as raised:
+        await asyncio.wait_for(calling, 5.0)
+    assert raised.value.delivered == "unknown"
+    with pytest.raises(lambdamesh.ClientClosed) as raised:
+        await closed.call(fn.id, "wait")
+    assert raised.value.delivered == "no"
+
+
+async def test_a_connection_whose_task_is_cancelled_has_ended(node: Node) -> None:
+    states: list[lambdamesh.State] = []
+    mesh = await lambdamesh.connect(node.url, on_state=states.append)
+    fn = await mesh.expose({"echo": echo})
+    task = next(task for task in asyncio.all_tasks() if task.get_name() == "lambdamesh connection")
+    task.cancel()
+    assert (await asyncio.wait_for(fn.wait_ended(), 5.0)).code == 1000
+    assert mesh.state is states[-1] is lambdamesh.State.CLOSED
+    with pytest.raises(lambdamesh.ClientClosed):
+        await mesh.call(fn.id, "echo", 1)
+    await asyncio.wait_for(mesh.close(), 5.0)
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class Unusual(BaseException):
+    """What no handler should raise."""
+
+
+@pytest.mark.parametrize("raised", [ValueError("\ud800"), lambdamesh.LambdaError("a\ud800"), Mute(), Unusual("x")])
+async def test_whatever_is_raised_the_call_is_answered(mesh: Mesh, raised: BaseException) -> None:
+    def fail() -> None:
+        raise raised
+
+    async def fail_async() -> None:
+        raise raised
+
+    def items() -> Iterator[int]:
+        yield 1
+        raise raised
+
+    async def items_async() -> AsyncIterator[int]:
+        yield 1
+        raise raised
+
+    fn = await mesh.expose({"a": fail, "b": fail_async, "c": items, "d": items_async})
+    for method in "abcd":
+        with pytest.raises(lambdamesh.LambdaError):
+            await mesh.call(fn.id, method, timeout=5)
 
 
 async def test_debug_sends_the_traceback(node: Node, mesh: Mesh) -> None:

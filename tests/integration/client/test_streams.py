@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import msgspec
@@ -50,6 +50,41 @@ async def test_a_plain_caller_gets_an_array(node: Node, mesh: Mesh, function: An
     assert await mesh.call(fn.id, "count", 40) == list(range(40))
     answer = await asyncio.to_thread(node.fetch, "POST", f"/lambda/{fn.id}/count", b"3")
     assert answer.body == b"[0,1,2]"
+
+
+async def test_what_a_generator_returns_is_the_result(mesh: Mesh) -> None:
+    def count_and_sum(n: int) -> Generator[int, None, dict[str, int]]:
+        yield from range(n)
+        return {"sum": sum(range(n))}
+
+    def fail() -> Generator[int, None, object]:
+        yield 1
+        return object()
+
+    fn = await mesh.expose({"count": count_and_sum, "fail": fail})
+    stream = mesh.stream(fn.id, "count", 40)
+    assert [item async for item in stream] == list(range(40))
+    assert stream.result == {"sum": 780}
+    assert await mesh.call(fn.id, "count", 3) == [0, 1, 2]
+    with pytest.raises(lambdamesh.LambdaError, match="the result of fail is not JSON"):
+        _ = [item async for item in mesh.stream(fn.id, "fail")]
+
+
+async def silent() -> AsyncIterator[int]:
+    await asyncio.Event().wait()
+    yield 1
+
+
+async def test_a_stream_has_one_reader(mesh: Mesh) -> None:
+    fn = await mesh.expose({"silent": silent})
+    stream = mesh.stream(fn.id, "silent")
+    first = asyncio.create_task(anext(stream, "over"))
+    await asyncio.sleep(0)  # so that it waits
+    with pytest.raises(RuntimeError, match="being read already"):
+        await asyncio.wait_for(anext(stream), 5.0)
+    await stream.aclose()
+    assert await asyncio.wait_for(first, 5.0) == "over"
+    assert await anext(stream, "over") == "over"
 
 
 async def test_items_have_a_type(mesh: Mesh) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -103,8 +103,49 @@ def test_a_closed_client_says_so(node: Node) -> None:
     mesh = lambdamesh.sync.connect(node.url)
     mesh.close()
     mesh.close()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(lambdamesh.ClientClosed) as raised:
         mesh.call("a", "b")
+    assert raised.value.delivered == "no"
+
+
+def test_closing_wakes_every_thread_that_waits(node: Node) -> None:
+    outcomes: set[str] = set()
+
+    def call_until_closed(mesh: BlockingMesh, lambda_id: str) -> None:
+        try:
+            while True:
+                mesh.call(lambda_id, "test", 1)
+        except lambdamesh.ClientClosed as error:
+            outcomes.add(error.delivered)
+
+    for turn in range(30):
+        mesh = lambdamesh.sync.connect(node.url)
+        lambda_id = mesh.expose({"test": echo}).id
+        with ThreadPoolExecutor(9) as pool:
+            calling = [pool.submit(call_until_closed, mesh, lambda_id) for _ in range(8)]
+            for _ in range(turn % 6):
+                mesh.call(lambda_id, "test", turn)
+            closing = [pool.submit(mesh.close)]
+            mesh.close()
+            for future in (*calling, *closing):
+                assert future.result(timeout=10) is None
+    assert outcomes <= {"no", "unknown"}
+
+
+def test_a_stream_that_is_closed_from_another_thread(blocking: BlockingMesh) -> None:
+    began = threading.Event()
+
+    async def silent() -> AsyncIterator[int]:
+        began.set()
+        await asyncio.Event().wait()
+        yield 1
+
+    stream = blocking.stream(blocking.expose({"silent": silent}).id, "silent")
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(list, stream)
+        assert began.wait(5.0)
+        stream.close()
+        assert reading.result(timeout=5) == []
 
 
 def test_errors_come_out_of_connect(node: Node) -> None:

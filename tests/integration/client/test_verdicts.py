@@ -128,10 +128,19 @@ async def test_a_ticket_function_that_fails(node: FakeNode) -> None:
     def ticket() -> str:
         raise KeyError("secret")
 
-    with pytest.raises(lambdamesh.PeerUnreachable, match="ticket function raised KeyError") as raised:
+    with pytest.raises(lambdamesh.Unauthorized, match=r"^the ticket function raised KeyError$") as raised:
         await lambdamesh.connect(node.url, ticket=ticket)
-    assert "secret" not in str(raised.value)
     assert isinstance(raised.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [(None, "returned NoneType, and not a str"), ("a secret", "returned is not made of visible")]
+)
+async def test_a_ticket_function_that_gives_no_ticket(node: FakeNode, given: Any, text: str) -> None:
+    with pytest.raises(lambdamesh.Unauthorized, match=f"^[a-z ]*the ticket function {text}") as raised:
+        await lambdamesh.connect(node.url, ticket=lambda: given)
+    assert "secret" not in str(raised.value)
+    assert node.attempts == 0
 
 
 async def test_a_final_close_tells_those_who_wait(node: FakeNode) -> None:
@@ -305,8 +314,39 @@ def jwt_like(ticket: str) -> str:
     return ticket
 
 
+@pytest.mark.parametrize("given", [{"token": "a, b"}, {"ticket": "a\r\nb"}])
+def test_what_cannot_be_shown_at_a_door(given: Any) -> None:
+    with pytest.raises(ValueError, match="visible ASCII"):
+        lambdamesh.connect("localhost:1", **given)
+
+
+def test_on_state_is_not_awaited() -> None:
+    class Told:
+        async def __call__(self, state: State) -> None: ...
+
+    for told in (Told(), Told().__call__):
+        with pytest.raises(TypeError, match="not async"):
+            lambdamesh.connect("localhost:1", on_state=told)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+async def test_a_time_that_cannot_be_waited(node: FakeNode, seconds: float) -> None:
+    async with lambdamesh.connect(node.url) as mesh:
+        with pytest.raises(ValueError, match="above 0"):
+            await mesh.call("a", "b", timeout=seconds)
+        with pytest.raises(ValueError, match="above 0"):
+            mesh.stream("a", "b", timeout=seconds)
+
+
+async def test_a_refusal_says_what_the_node_says(node: FakeNode) -> None:
+    node.refusals = [HTTPStatus.FORBIDDEN]
+    node.because = '{"error":"not this Origin","code":"forbidden"}'
+    with pytest.raises(lambdamesh.Forbidden, match=r"refused the connection: 403 not this Origin$"):
+        await lambdamesh.connect(node.url)
+
+
 async def test_the_token_goes_into_a_header(node: FakeNode) -> None:
-    async with lambdamesh.connect(node.url, token="sesame"):
+    async with lambdamesh.connect(node.url, token="sesame\n"):
         link = await node.link()
         assert link.head.headers["Authorization"] == "Bearer sesame"
 

@@ -128,7 +128,8 @@ def test_the_files_that_took_part_in_a_failure_are_known(write: Write) -> None:
     [
         ("from json import loads\ndef _own(): ...\n", "app_e.py", "--only NAME"),
         ("class A: ...\n", "app_e.py:A", "is a class"),
-        ("def f(*args): ...\n", "app_e.py", "f takes"),
+        ("def f(*args): ...\n", "app_e.py", r"f takes \*args.*begin its name with _.*--only NAME"),
+        ("class A: ...\na = A()\n", "app_e.py:a", "no public method of its own class.*--only NAME"),
         ("d = {'rpc.x': print}\n", "app_e.py:d", "rpc"),
     ],
 )
@@ -137,6 +138,13 @@ def test_what_cannot_be_exposed_is_a_usage_error(text: str, target: str, hint: s
     parsed = parse_target(target)
     with pytest.raises(Failure, match=hint) as raised:
         handlers_of(parsed, load(parsed), None)
+    assert raised.value.exit_code == USAGE
+
+
+def test_a_file_that_is_no_python(write: Write) -> None:
+    write("README.md", "")
+    with pytest.raises(Failure, match=r"README\.md is a file, and its name does not end in \.py") as raised:
+        load(parse_target("README.md"))
     assert raised.value.exit_code == USAGE
 
 

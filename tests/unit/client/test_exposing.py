@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,6 +56,11 @@ def test_of_a_module_the_public_functions_defined_in_it() -> None:
 
 def test_a_function_stands_for_itself() -> None:
     assert collect(check_name) == {"check_name": check_name}
+
+
+def test_a_partial_is_a_function() -> None:
+    partial = functools.partial(functools.partial(check_name), "a")
+    assert collect(partial) == {"check_name": partial}
 
 
 def test_only_names_others() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 import lambdamesh
 from lambdamesh import CallError
-from lambdamesh.client.faults import copy_of, encode_reply, fault, read_fault, reply_to
+from lambdamesh.client import faults
+from lambdamesh.client.faults import copy_of, encode_raised, encode_reply, fault, read_fault, reply_to
 from lambdamesh.errors import HeadTooLarge, InvalidParams, LambdaError, MethodNotFound
 
 
@@ -105,3 +106,48 @@ def test_data_that_is_not_json_is_said() -> None:
 
 def test_long_texts_are_cut() -> None:
     assert len(reply_to(ValueError("x" * 100_000), debug=False).message) < 3000
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("\ud800")
+
+
+class Loud(Mute):
+    __repr__ = Mute.__str__
+
+
+def unreadable() -> LambdaError:
+    error = LambdaError("no")
+    error.message = Mute()  # type: ignore[assignment]
+    error.rpc_code = "five"  # type: ignore[assignment]
+    return error
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (ValueError("a\ud800b"), "ValueError: a?b"),
+        (LambdaError("a\ud800"), "a?"),
+        (LambdaError("a\ud800", data=object()), "a? (its data is not JSON: Encoding objects of type object"),
+        (LambdaError("a", data={"\ud800": Mute}), "a (its data is not JSON: Encoding objects of type type"),
+        (LambdaError("a", rpc_code=1 << 70), "a"),
+        (Mute(), "Mute: its text cannot be read (RuntimeError)"),
+        (Loud(), "Loud: its text cannot be read (RuntimeError)"),
+        (unreadable(), "its text cannot be read (RuntimeError)"),
+    ],
+)
+def test_whatever_is_raised_can_be_said(raised: Exception, message: str, debug: bool) -> None:
+    reply = json.loads(encode_raised(raised, debug))
+    assert reply["message"].startswith(message)
+    assert isinstance(reply["code"], int)
+
+
+def test_data_with_lone_surrogates_passes() -> None:
+    assert json.loads(encode_raised(LambdaError("no", data=["\ud800"]), debug=False))["data"] == ["\ud800"]
+
+
+def test_there_is_a_last_resort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "reply_to", lambda *_: 1 / 0)
+    assert json.loads(encode_raised(ValueError("a"), debug=False))["code"] == -32000

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar, Literal, TypedDict
 
+import msgspec
 import pytest
 
 from lambdamesh.client import handlers as handlers_module
@@ -125,3 +128,87 @@ def test_items_in_one_array(handler: Handler, monkeypatch: pytest.MonkeyPatch) -
     assert items.array() == b"[0,1,2,3]"
     with pytest.raises(LambdaError, match="read them as a stream"):
         items.add(4)
+
+
+class Checked(msgspec.Struct, tag=True, forbid_unknown_fields=True):
+    n: int
+    made: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        Checked.made += 1
+
+
+class More(Checked):
+    m: int = 0
+
+
+@dataclass
+class Counted:
+    n: int
+
+    def __post_init__(self) -> None:
+        self.n += 1
+        assert self.n < 3
+
+
+class Shape(TypedDict):
+    n: int
+    inside: list[Shape]
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+def made(body: Any) -> Checked:
+    raise NotImplementedError
+
+
+def listed(body: Any) -> list[Counted]:
+    raise NotImplementedError
+
+
+def shaped(body: Any) -> Shape | Literal["none"] | None:
+    raise NotImplementedError
+
+
+def coloured(body: Any) -> dict[str, Colour]:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "raw"),
+    [
+        (made, More(1, 2), b'{"type":"More","n":1,"m":2}'),
+        (made, "anything", b'"anything"'),
+        (listed, [Counted(1)], b'[{"n":2}]'),
+        (shaped, {"n": 1, "inside": [{"n": 2, "inside": []}]}, b'{"n":1,"inside":[{"n":2,"inside":[]}]}'),
+        (shaped, None, b"null"),
+        (coloured, {"a": Colour.RED}, b'{"a":"red"}'),
+    ],
+)
+def test_classes_are_not_made_again_to_look_at_them(function: Any, value: Any, raw: bytes) -> None:
+    before = Checked.made
+    assert encode_result(compile_handlers({"it": function})["it"], value) == raw
+    assert Checked.made == before
+
+
+@pytest.mark.parametrize(
+    ("function", "value"),
+    [(shaped, {"n": 1, "inside": [{"n": "x", "inside": []}]}), (coloured, {"a": "blue"}), (counted, True)],
+)
+def test_shapes_are_looked_at_to_the_bottom(function: Any, value: Any) -> None:
+    with pytest.raises(LambdaError, match="is not what its annotation says"):
+        encode_result(compile_handlers({"it": function})["it"], value)
+
+
+def test_long_results_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = compile_handlers({"it": pointed})["it"]
+    assert encode_result(handler, {"a": ["x" * 70_000]})
+    monkeypatch.setattr(handlers_module, "RESULT_BYTES", 10)
+    with pytest.raises(LambdaError, match="at most 10 pass"):
+        encode_result(handler, {"a": ["far too long"]})
+
+
+def test_lone_surrogates_may_be_returned(handler: Handler) -> None:
+    assert encode_result(handler, "\ud800") == b'"\\ud800"'

@@ -79,6 +79,16 @@ def test_a_whole_document() -> None:
     assert last["params"] == [{"name": "body", "required": True, "schema": {}}]
 
 
+def late(text: str = "a", *, count: int) -> None: ...
+
+
+def test_required_parameters_come_first() -> None:
+    (method,) = described(late)["methods"]
+    assert [param["name"] for param in method["params"]] == ["count", "text"]
+    assert [param["schema"]["type"] for param in method["params"]] == ["integer", "string"]
+    assert method["paramStructure"] == "by-name"
+
+
 def test_a_result_without_a_schema_is_anything() -> None:
     written = described(hidden, order)
     assert written["methods"][0]["result"]["schema"] == {}

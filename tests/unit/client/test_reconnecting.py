@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from lambdamesh.client.reconnecting import (
@@ -50,6 +52,19 @@ def test_a_final_close_says_why() -> None:
     assert "who knows" in close_error(4444, "who knows").message
 
 
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [(4409, "lambda_gone"), (1008, "forbidden"), (1002, "bad_request"), (4400, "bad_request"), (4444, "bad_request")],
+)
+def test_a_final_close_is_nothing_to_try_again(code: int, word: str) -> None:
+    error = close_error(code, "")
+    assert (error.code, error.retryable) == (word, False)
+
+
+def test_a_close_that_passes_may_be_tried_again() -> None:
+    assert close_error(1006, "").retryable
+
+
 def test_pauses_double_and_have_a_bound() -> None:
     backoff = Backoff()
     assert [round(backoff.pause_s(1.0), 1) for _ in range(10)] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30]
@@ -61,10 +76,26 @@ def test_a_connection_that_lasted_makes_the_next_pause_short() -> None:
     backoff = Backoff()
     for _ in range(6):
         backoff.pause_s(1.0)
-    backoff.lasted(1.0)
+    backoff.lasted(0.5)
+    backoff.lasted(-inf)
     assert backoff.pause_s(1.0) > 5.0
-    backoff.lasted(60.0)
+    backoff.lasted(1.0)
     assert backoff.pause_s(1.0) == 0.2
+
+
+def test_a_link_that_flaps_is_made_again_within_the_grace() -> None:
+    backoff = Backoff()
+    for _ in range(8):
+        assert backoff.pause_s(1.0, 15.0) <= 0.2
+        backoff.lasted(9.0)
+
+
+def test_who_is_waited_for_does_not_wait_longer_than_half_of_that() -> None:
+    backoff = Backoff()
+    pauses = [backoff.pause_s(1.0, 15.0) for _ in range(10)]
+    assert max(pauses) == 7.5
+    assert backoff.pause_s(1.0, 0.5) == 1.0
+    assert backoff.pause_s(1.0) == 30.0
 
 
 def test_a_silence_is_followed_by_a_ping_and_a_longer_one_by_the_end() -> None:

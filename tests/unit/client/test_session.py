@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -347,3 +348,11 @@ def test_lone_surrogates_pass(world: World) -> None:
     world.session.ask(asked, 0.0)
     world.session.receive(rb'{"jsonrpc":"2.0","id":1,"result":"\ud800"}', 0.0)
     assert asked.results == [rb'"\ud800"']
+
+
+def test_the_smallest_grace_counts_and_none_does_not() -> None:
+    world = World()
+    assert world.session.grace_s == inf
+    for lambda_id, given_s in (("a", 30.0), ("b", 15.0), ("c", 0.0)):
+        world.open(lambda_id).given_s = given_s
+    assert world.session.grace_s == 15.0

@@ -103,6 +103,16 @@ def test_bodies_that_do_not_fit(function: Callable[..., Any], params: bytes, tex
         bound(function, params)
 
 
+def lines(text: str) -> None: ...
+
+
+def test_who_names_the_only_parameter_is_told() -> None:
+    with pytest.raises(InvalidParams, match=r"got `object` - at `\$`: the body itself is `text`, its only parameter"):
+        bound(lines, b'[{"text":"a"}]')
+    with pytest.raises(InvalidParams, match=r"at `\$`$"):
+        bound(lines, b'[{"text":"a","more":1}]')
+
+
 def test_a_bound_method_a_partial_and_an_object_that_can_be_called() -> None:
     class Adder:
         def add(self, a: int, b: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lambdamesh.client.tickets import expires_at, renew_in_s
+from lambdamesh.client.tickets import clean_credential, expires_at, renew_in_s
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,16 @@ def test_renewal_comes_before_the_end() -> None:
     assert renew_in_s(100.0, 0.0) == 90.0
     assert renew_in_s(0.5, 0.0) == 1.0
     assert renew_in_s(0.0, 100.0) == 1.0
+
+
+def test_white_space_around_a_credential_is_cut_off() -> None:
+    assert clean_credential(" abc.DEF-_~/+=\n", "the token") == "abc.DEF-_~/+="
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "secret, b", "secret b", "secret\r\nHost: x", "secret\x7f", "secr\u00e9t", "a,b"]
+)
+def test_what_cannot_stand_in_a_header_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^the token is not made of visible ASCII") as raised:
+        clean_credential(text, "the token")
+    assert "secr" not in str(raised.value)
