@@ -16,6 +16,8 @@ from typing import Any, Protocol, cast
 from picows import WSListener, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]
 
+from lambdamesh.door.bodies import READ_BYTES
+
 Fields = tuple[tuple[bytes, bytes], ...]
 
 _READ_BUFFER_BYTES = 2048
@@ -28,9 +30,6 @@ _HANDSHAKE = (
 _silent = logging.getLogger("lambdamesh.picows")
 _silent.disabled = True
 _LOG = logging.LoggerAdapter(_silent, {})
-
-READ_BYTES = 16 * 1024
-"""Bytes of short frames that are read at once: tens of milliseconds of work at most, whoever sends them."""
 
 
 class WireOwner(Protocol):

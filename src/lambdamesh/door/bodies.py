@@ -11,6 +11,9 @@ from lambdamesh.core.limits import Limits
 from lambdamesh.door.head import Head
 from lambdamesh.errors import MeshError, Overloaded, TooLarge
 
+READ_BYTES = 16 * 1024
+"""Of short frames or requests so much is read at once, which is tens of milliseconds of work at most."""
+
 LARGE_BYTES = 256 * 1024
 """From this size on a buffer counts against the budget that all share."""
 

@@ -21,6 +21,8 @@ from lambdamesh.errors import MeshError
 from lambdamesh.ids import LambdaId, Rays
 from lambdamesh.protocol.session import Bounds, SessionCounters
 
+_READ_BUFFER_BYTES = 64 * 1024
+
 
 class Dispatcher(Protocol):
     """Finds what a request asks for and has it answered."""
@@ -101,6 +103,7 @@ class Door:
         self.exposition: Exposition = lambda: b""
         self.connection_closed: Callable[[], None] = lambda: None
         self.call_soon: Callable[[Callable[[], None]], object]
+        self.read_buffer = memoryview(bytearray(_READ_BUFFER_BYTES))
         self.reading = Shared(core.limits, core.budget, core.counters, access.admit)
         self.status_lines = StatusLines(core.clock.unix_ms / 1000)
         self.events = Events(core.limits, core.counters, core.wheel, core.clock)

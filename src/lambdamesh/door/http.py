@@ -10,6 +10,7 @@ import structlog
 
 from lambdamesh.core.flight import Flight
 from lambdamesh.core.wheel import Slot
+from lambdamesh.door.bodies import READ_BYTES
 from lambdamesh.door.door import Door
 from lambdamesh.door.listening import has_gone
 from lambdamesh.door.reading import Phase, RequestReader
@@ -25,7 +26,7 @@ _PRESENCE_CHECK_S = 1.0
 _BETWEEN = Phase.BETWEEN
 
 
-class HttpConnection(Replying, asyncio.Protocol):
+class HttpConnection(Replying, asyncio.BufferedProtocol):
     """Has the door's routes answer what its reader reads.
 
     It is the ``Reply`` of the request in hand (``_current``), where its reader puts requests (``Requests``), and an
@@ -102,12 +103,24 @@ class HttpConnection(Replying, asyncio.Protocol):
             self._story.drained()
         self._pump()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Take little at a time, into a buffer that all connections share: it is read at once (asyncio)."""
+        return self._door.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Read on (asyncio)."""
         reader = self._reader
-        reader.feed(data)
+        reader.feed(bytes(self._door.read_buffer[:nbytes]))
         if reader.phase is not _BETWEEN:
             self._watch_arrival(reader)
+        if nbytes > READ_BYTES and reader.phase is not Phase.BODY and not (self._has_left or self._reading_paused):
+            # Whoever floods the node has to let the others have their turn.
+            self._transport.pause_reading()
+            self._door.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not (self._has_left or self._reading_paused or self._transport.is_closing()):
+            self._transport.resume_reading()
 
     # -- requests, one at a time --------------------------------------------------------------------------------
 

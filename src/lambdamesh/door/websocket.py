@@ -10,9 +10,9 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from lambdamesh.core.wheel import Slot
 from lambdamesh.door import frames
-from lambdamesh.door.adoption import READ_BYTES, Fields, Remains, adopt, feed, websocket_key
+from lambdamesh.door.adoption import Fields, Remains, adopt, feed, websocket_key
 from lambdamesh.door.backlog import Backlog
-from lambdamesh.door.bodies import LARGE_BYTES
+from lambdamesh.door.bodies import LARGE_BYTES, READ_BYTES
 from lambdamesh.door.door import Door
 from lambdamesh.door.pieces import Pieces
 from lambdamesh.door.pulse import Pulse

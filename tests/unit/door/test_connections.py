@@ -273,3 +273,13 @@ def test_a_head_that_came_in_time_behind_a_page_has_none_either() -> None:
     first, second = line.answers()
     assert (first.status, second.status) == (200, 408)
     assert b"Access-Control" not in second.head
+
+
+def test_whoever_floods_the_node_waits_for_its_turn() -> None:
+    line = Line()
+    line.feed(ask("GET", "/ping") * 100)
+    assert line.transport.pauses == 0
+    line.feed(ask("GET", "/ping") * 1000)
+    assert line.transport.pauses == 1
+    assert line.transport.is_reading
+    assert bytes(line.transport.sent).count(b"HTTP/1.1 200") == 1100
