@@ -236,6 +236,7 @@ async def test_a_deaf_connection_is_found(node: Node, states: States, monkeypatc
 
 async def test_every_call_ends_once_while_connections_are_cut_again_and_again(node: Node) -> None:
     runs: list[int] = []
+    ended = asyncio.Semaphore(0)
     outcomes: dict[int, str] = {}
 
     async def work(number: int) -> int:
@@ -258,10 +259,12 @@ async def test_every_call_ends_once_while_connections_are_cut_again_and_again(no
                     outcomes[number] = "yes"
                 except lambdamesh.CallError as error:
                     outcomes[number] = error.delivered
+                ended.release()
 
         calling = asyncio.gather(*(call(range(first, first + 100)) for first in range(0, 1600, 100)))
         for turn in range(8):
-            await asyncio.sleep(0.05)  # let calls be under way
+            for _ in range(50):  # others are under way by then
+                await ended.acquire()
             (near, far)[turn % 2].cut()
         await asyncio.wait_for(calling, 60.0)
         assert await caller.call(fn.id, "work", 1) == 1

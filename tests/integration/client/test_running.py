@@ -194,7 +194,7 @@ async def test_a_thread_sees_that_nobody_waits(mesh: Mesh) -> None:
         began.set()
         ends_at = time.monotonic() + 10.0
         while not call.cancelled and time.monotonic() < ends_at:
-            time.sleep(0.005)
+            seen.wait(0.005)
         if call.cancelled:
             seen.set()
 
@@ -232,8 +232,10 @@ async def test_what_goes_on_after_the_answer_has_its_own_time(mesh: Mesh) -> Non
     tasks = []
 
     async def later() -> None:
+        began_by = lambdamesh.current()
         await answered.wait()
-        await asyncio.sleep(0.15)  # longer than the call had that began this
+        await asyncio.sleep(began_by.remaining_s or 0.0)
+        assert not began_by.remaining_s
         ended.set_result(await mesh.call(fn.id, "test", 1))
 
     async def begin() -> None:

@@ -28,13 +28,14 @@ def count_in_a_thread(n: int) -> Iterator[int]:
     yield from range(n)
 
 
-async def settled(read: Callable[[], Any]) -> Any:
-    """What ``read`` returns once it has not changed for a while: an upper bound shows only in time."""
-    last, same = read(), 0
-    while same < 20:
-        await asyncio.sleep(0.01)
-        same, last = (same + 1 if read() == last else 0), read()
-    return last
+async def settled(mesh: Mesh, lambda_id: str, read: Callable[[], int], least: int) -> int:
+    """What ``read`` returns once it is ``least``, and once other calls on the same way have gone there and back."""
+    async with asyncio.timeout(10.0):
+        while read() < least:
+            await mesh.call(lambda_id, "rpc.discover")
+    for _ in range(50):
+        await mesh.call(lambda_id, "rpc.discover")
+    return read()
 
 
 @pytest.mark.parametrize("function", [count, count_in_a_thread])
@@ -107,10 +108,10 @@ async def test_a_generator_is_not_advanced_beyond_its_credit(mesh: Mesh) -> None
     fn = await mesh.expose({"endless": endless})
     async with mesh.stream(fn.id, "endless") as stream:
         assert await anext(stream) == 0
-        assert await settled(lambda: len(made)) == 16
+        assert await settled(mesh, fn.id, lambda: len(made), 16) == 16
         for _ in range(8):
             await anext(stream)
-        assert await settled(lambda: len(made)) == 24
+        assert await settled(mesh, fn.id, lambda: len(made), 24) == 24
 
 
 async def test_a_generator_in_a_thread_is_not_advanced_beyond_its_credit(mesh: Mesh) -> None:
@@ -124,7 +125,7 @@ async def test_a_generator_in_a_thread_is_not_advanced_beyond_its_credit(mesh: M
     fn = await mesh.expose({"endless": endless})
     async with mesh.stream(fn.id, "endless") as stream:
         assert await anext(stream) == 0
-        assert await settled(lambda: len(made)) == 16
+        assert await settled(mesh, fn.id, lambda: len(made), 16) == 16
 
 
 async def test_leaving_the_loop_cancels_the_generator(mesh: Mesh) -> None:
