@@ -15,6 +15,7 @@ COUNTERS: tuple[tuple[str, str], ...] = (
     ("calls_unknown", "Calls for lambdas that are not here."),
     ("notifications", "Calls sent as notifications."),
     ("stream_items", "Items of streams passed on to callers."),
+    ("streams_gave_way", "Streams ended because nothing of them was taken and another call needed their place."),
     ("overloaded_lambda", "Calls refused because the lambda has as many in flight as it may."),
     ("overloaded_queue", "Calls refused because too many bytes wait for the provider's socket."),
     ("overloaded_waiting", "Calls refused because too many wait for the lambda to be re-opened."),
@@ -52,6 +53,7 @@ class Counters:
     calls_unknown: int
     notifications: int
     stream_items: int
+    streams_gave_way: int
     overloaded_lambda: int
     overloaded_queue: int
     overloaded_waiting: int

@@ -186,3 +186,17 @@ class StreamFlight(Flight):
             self.slot = self._relay.wheel.add(self, due_at)
         else:
             super().expire(now)
+
+    def is_stalled(self, now: float) -> bool:
+        """Whether its caller has taken nothing for longer than the provider may be silent."""
+        return self._credit <= 0 and self._heard_at + self._timeout_s < now
+
+    def give_way(self) -> None:
+        """Another call needs the place of a stream that is stalled."""
+        self.slot.pop(self, None)
+        self._withdraw()
+        self._relay.counters.streams_gave_way += 1
+        self._relay.counters.calls_timed_out += 1
+        self._tell(
+            CallTimeout("nothing of the stream was taken for longer than its deadline, and others needed its place")
+        )

@@ -68,7 +68,7 @@ class Relay:
         if seat is None:
             return self._wait(call, held, answer, now)
         provider = seat.provider
-        if seat.congested or len(provider.pending) >= self._lambda_calls:
+        if seat.congested or (len(provider.pending) >= self._lambda_calls and not _makes_room(provider, now)):
             answer.fault(self._fullness(seat))
             return None
         self.counters.calls += 1
@@ -127,3 +127,12 @@ class Relay:
             return Draining("this node is going down: call again, or another node")
         self.counters.calls_unknown += 1
         return self._registry.absence(lambda_id, now)
+
+
+def _makes_room(provider: Provider, now: float) -> bool:
+    """Have a stream that is stalled give way: whoever does not read slows itself and nobody else."""
+    for answer in provider.pending.values():
+        if isinstance(answer, StreamFlight) and answer.is_stalled(now):
+            answer.give_way()
+            return True
+    return False

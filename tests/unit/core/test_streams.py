@@ -6,7 +6,7 @@ import pytest
 
 from lambdamesh.core.flight import Flight, StreamFlight
 from lambdamesh.core.limits import Limits
-from lambdamesh.errors import CallTimeout, LambdaLost
+from lambdamesh.errors import CallTimeout, LambdaLost, Overloaded
 from tests.unit.fakes import TEXT, FakeSeat, Told, World
 
 
@@ -238,3 +238,46 @@ def test_a_caller_that_takes_nothing_for_too_long_gives_its_place_up() -> None:
     stream.world.pass_time(0.2)
     assert isinstance(stream.told.error, CallTimeout)
     assert stream.seat.provider.cancelled == [1]
+
+
+def full(limits: Limits) -> tuple[World, FakeSeat, list[Told]]:
+    """A lambda whose places are all taken by streams that have no credit."""
+    world = World(limits)
+    seat, tolds = world.open(), [Told() for _ in range(limits.lambda_calls)]
+    for number, told in enumerate(tolds, 1):
+        world.call(told, timeout_s=5.0, credit=1)
+        seat.provider.pending[number].item(b"1")
+    return world, seat, tolds
+
+
+def test_a_stream_that_is_stalled_gives_way_to_another_call() -> None:
+    world, seat, tolds = full(Limits(lambda_calls=3))
+    world.pass_time(5.1)
+    assert not any(told.outcomes for told in tolds)
+    other = Told()
+    assert world.call(other) is not None
+    assert isinstance(tolds[0].error, CallTimeout)
+    assert seat.provider.cancelled == [1]
+    assert not any(told.outcomes for told in tolds[1:])
+    assert (world.counters.streams_gave_way, world.counters.calls_timed_out) == (1, 1)
+    seat.provider.answer(4)
+    assert other.raw == b'"answered"'
+
+
+def test_a_stream_within_its_time_keeps_its_place() -> None:
+    world, _seat, tolds = full(Limits(lambda_calls=3))
+    world.pass_time(4.9)
+    over = Told()
+    assert world.call(over) is None
+    assert isinstance(over.error, Overloaded)
+    assert not any(told.outcomes for told in tolds)
+
+
+def test_plain_calls_give_no_way() -> None:
+    world = World(Limits(lambda_calls=1))
+    world.open()
+    world.call(Told(), timeout_s=60.0)
+    world.pass_time(30.0)
+    over = Told()
+    assert world.call(over) is None
+    assert isinstance(over.error, Overloaded)
