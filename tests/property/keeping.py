@@ -88,7 +88,8 @@ class Provider:
 
 
 class Caller:
-    """One call (``Answer``): by when it has to end, and how it ended. ``credit`` is how many items may still come."""
+    """One call (``Answer``): by when it has to end, and how it ended. ``credit`` is how many items may still come; where
+    none may, others may have its place from ``gives_way_at`` on."""
 
     def __init__(self, world: World, serial: int, timeout_s: float, credit: int) -> None:
         self._world = world
@@ -97,6 +98,7 @@ class Caller:
         self.is_stream = credit > 0
         self.credit = credit
         self.deadline_at = world.now + timeout_s
+        self.gives_way_at = FOREVER
         self.results: list[bytes] = []
         self.faults: list[MeshError] = []
         self.items = 0
@@ -114,7 +116,8 @@ class Caller:
         self.items += 1
         self.credit -= 1
         assert self.credit >= 0
-        self.deadline_at = self._world.now + self._timeout_s if self.credit else FOREVER
+        silent_until = self._world.now + self._timeout_s
+        self.deadline_at, self.gives_way_at = (silent_until, FOREVER) if self.credit else (FOREVER, silent_until)
 
     def give(self, add: int) -> None:
         """Take so many more items."""
@@ -126,7 +129,7 @@ class Caller:
 
     def heard(self) -> None:
         """It is silent from now on."""
-        self.deadline_at = self._world.now + self._timeout_s
+        self.deadline_at, self.gives_way_at = self._world.now + self._timeout_s, FOREVER
 
     def fault(self, error: MeshError) -> None:
         self.faults.append(error)
