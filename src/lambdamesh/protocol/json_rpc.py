@@ -14,7 +14,7 @@ from lambdamesh.errors import MeshError
 from lambdamesh.protocol.answer import Pending
 from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.framing import Framing
-from lambdamesh.protocol.json_text import NULL, SurrogatesAside, is_utf8, mended, number_of
+from lambdamesh.protocol.json_text import NULL, SurrogatesAside, id_of, is_utf8, mended, number_of
 from lambdamesh.protocol.opening import Opening
 from lambdamesh.protocol.outcome import ABSENT, bad_answer, settle
 from lambdamesh.protocol.session import Bounds, SessionClosed, SessionCounters
@@ -38,11 +38,6 @@ class _WrittenEnvelope(msgspec.Struct, gc=False):
     method: msgspec.Raw = ABSENT
 
 
-class _Identified(msgspec.Struct, gc=False):
-    id: msgspec.Raw = ABSENT
-
-
-_decode_identified = msgspec.json.Decoder(_Identified).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_written_envelope = msgspec.json.Decoder(_WrittenEnvelope).decode
 
@@ -161,7 +156,7 @@ class Session:
     def _settle_unreadable(self, value: bytes) -> None:
         """End the one call that ``value`` answers, if a lenient reader can tell which that is."""
         try:
-            answer_id = bytes(_decode_identified(mended(value)).id)
+            answer_id = id_of(mended(value))
         except (msgspec.MsgspecError, RecursionError):
             raise SessionClosed(4400, "a message is not JSON") from None
         number = number_of(answer_id)

@@ -29,7 +29,7 @@ from lambdamesh.protocol.json_rpc_2 import (
     subject_of,
 )
 from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
-from lambdamesh.protocol.json_text import NULL, SurrogatesAside, number_of
+from lambdamesh.protocol.json_text import NULL, SurrogatesAside, id_of, number_of
 from lambdamesh.protocol.outcome import ABSENT
 from lambdamesh.protocol.session import SessionCounters
 from lambdamesh.protocol.traceparent import traceparent
@@ -62,12 +62,7 @@ class _Meta(msgspec.Struct, gc=False):
     traceparent: str = ""
 
 
-class _Identified(msgspec.Struct, gc=False):
-    id: msgspec.Raw = ABSENT
-
-
 _decode_meta = msgspec.json.Decoder(_Meta | None).decode
-_decode_identified = msgspec.json.Decoder(_Identified).decode
 
 
 class CallerSession:
@@ -241,7 +236,7 @@ def _id_in(text: bytes) -> bytes:
     """Find the id in a message whose other members are not what they should be; ``null`` where it is not one either."""
     aside = SurrogatesAside(text)
     try:
-        request_id = aside.restore(bytes(_decode_identified(aside.plain).id)) or NULL
+        request_id = aside.restore(id_of(aside.plain)) or NULL
     except (msgspec.MsgspecError, RecursionError):
         return NULL
     return request_id if is_id(request_id) else NULL

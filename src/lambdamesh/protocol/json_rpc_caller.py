@@ -17,6 +17,7 @@ from lambdamesh.protocol.json_text import (
     NULL,
     SHALLOW_BYTES,
     SurrogatesAside,
+    id_of,
     is_shallow,
     is_utf8,
     lenient,
@@ -37,11 +38,6 @@ class _Request(msgspec.Struct, gc=False):
     params: list[msgspec.Raw] = []
 
 
-class _Identified(msgspec.Struct, gc=False):
-    id: msgspec.Raw = msgspec.Raw(b"")
-
-
-_decode_identified = msgspec.json.Decoder(_Identified).decode
 _decode_request = msgspec.json.Decoder(_Request).decode
 
 
@@ -130,7 +126,7 @@ def _unreadable(value: bytes) -> Asked:
         SessionClosed: not even an id can be read.
     """
     try:
-        request_id = bytes(_decode_identified(mended(value)).id)
+        request_id = id_of(mended(value))
     except (msgspec.MsgspecError, RecursionError):
         raise SessionClosed(4400, "a message is not JSON") from None
     if not request_id or request_id[0] not in b'"-0123456789':

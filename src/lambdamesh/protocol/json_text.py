@@ -22,7 +22,13 @@ SHALLOW_BYTES = 2 * MAX_DEPTH
 
 NULL = b"null"
 
+
+class _Identified(msgspec.Struct, gc=False):
+    id: msgspec.Raw = msgspec.Raw(b"")
+
+
 _parse = msgspec.json.Decoder(msgspec.Raw).decode
+_decode_identified = msgspec.json.Decoder(_Identified).decode
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _LONE_ESCAPE = re.compile(rb"%b(?!%b)|(?<!%b)%b|\\u[eE]000" % (_HIGH, _LOW, _HIGH, _LOW))
 _ASIDE_ESCAPE = re.compile(rb"%b|%b|\\u[eE]000" % (_HIGH, _LOW))
@@ -99,6 +105,15 @@ def mended(text: bytes) -> bytes:
     """
     readable = text if text.isascii() or is_utf8(text) else text.decode(errors="replace").encode()
     return _WORDS.sub(b"null", _without_surrogates(readable).translate(_CONTROLS))
+
+
+def id_of(text: bytes) -> bytes:
+    """Return the member ``id`` of an object as JSON text, empty where it has none; the other members are not looked at.
+
+    Raises:
+        msgspec.MsgspecError, RecursionError: ``text`` is no object that a strict parser reads.
+    """
+    return bytes(_decode_identified(text).id)
 
 
 def number_of(text: bytes) -> int | None:
