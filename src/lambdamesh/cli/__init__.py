@@ -22,6 +22,7 @@ COMMANDS = {
     "bench": "Call a method of a lambda many times, and show how fast that went.",
     "peers": "List the nodes that a node knows, itself included.",
     "events": "Follow the lambdas of a node: a line for each that opens or closes, until ctrl-C.",
+    "secret": "Print a new secret for a mesh; the nodes that are given the same one trust each other.",
     "config": "Print every setting that `serve` with the same flags would have, its value and its source.",
     "completion": "Print the script that completes this command line in a shell, or install it.",
     "version": "Print the version of this command line and that of the node.",
