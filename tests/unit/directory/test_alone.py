@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from lambdamesh.core.peering import Directory
 from lambdamesh.directory.alone import Alone
+from tests.directories import Told, record
 
 
 def test_it_knows_itself_and_that_there_is_nobody_else() -> None:
@@ -12,6 +14,22 @@ def test_it_knows_itself_and_that_there_is_nobody_else() -> None:
     assert alone.complete()
     assert not alone.knows(0x1AAE)
     assert not alone.knows(7)
+
+
+async def test_it_is_a_directory_like_others_with_nobody_in_it() -> None:
+    alone: Directory = Alone(0x1AAE, "box", "1.2.3")
+    told = Told().of(alone)
+    await alone.start(record(0x1AAE))
+    alone.learn(record(7), 1_711_843_200.0, is_hearsay=False)
+    alone.answered("10.0.0.7:7631", record(7))
+    assert alone.nodes() == ()
+    assert alone.seeds() == ()
+    assert alone.find(7) is None
+    assert alone.heard_at(7) is None
+    assert alone.trouble() is None
+    assert not alone.is_alive(7, 1_711_843_200.0)
+    await alone.stop()
+    assert (told.changes, told.failures) == (0, [])
 
 
 def test_its_listing_is_itself() -> None:

@@ -1,0 +1,49 @@
+"""The names of ``--peer``: ``HOST:PORT`` taken apart, and looked up."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable
+
+Resolve = Callable[[str, int], Awaitable[tuple[str, ...]]]
+"""Looks a host up: the IP addresses that it has now. Raises: OSError where it has none."""
+
+DEFAULT_PORT = 7631
+
+
+def parse_peer(text: str) -> tuple[str, int]:
+    """Take ``HOST:PORT``, ``[V6]:PORT`` or ``HOST`` (port 7631) apart.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or "]" in port:
+        host, port = text, str(DEFAULT_PORT)
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    bare = host[1:-1] if is_bracketed else host
+    is_host = bool(bare) and not set(bare) & set(" /@[]") and (is_bracketed or ":" not in bare)
+    if not is_host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+        raise ValueError(f"{text!r} is not HOST:PORT, as in b.example:7631 or [fd00::2]:7631")
+    return bare, int(port)
+
+
+def address_text(ip: str, port: int) -> str:
+    """Write an address as it is dialled: ``10.0.0.1:7631``, ``[fd00::1]:7631``."""
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
+async def look_up(host: str, port: int) -> tuple[str, ...]:
+    """Ask the system for every address of ``host``; one that is an address is not asked for.
+
+    Raises:
+        OSError: it has none, or nobody can say.
+    """
+    try:
+        return (str(ipaddress.ip_address(host)),)
+    except ValueError:
+        pass
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
