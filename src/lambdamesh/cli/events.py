@@ -7,7 +7,9 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from lambdamesh.cli.failure import NO_NODE, Failure
 from lambdamesh.cli.local_door import DEFAULT_URL, LocalDoor, Url
@@ -17,9 +19,14 @@ SILENCE_S = 60.0
 """Silence after which the node is taken for gone; it sends a comment every 15 s."""
 
 
-def events(*, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def events(
+    *,
+    mesh: Annotated[bool, Parameter(negative="", help="Follow every node of the mesh.")] = False,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
     """Follow the lambdas of a node: a line for each that opens or closes, until ctrl-C."""
-    response = LocalDoor(url).stream("/events", timeout_s=SILENCE_S)
+    response = LocalDoor(url).stream("/events?scope=mesh" if mesh else "/events", timeout_s=SILENCE_S)
     show = _show_line if for_people(as_json) else _show_json
     try:
         for event, text in read_events(response):

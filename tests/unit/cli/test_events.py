@@ -53,6 +53,14 @@ def test_a_terminal_gets_lines_to_read(fake_node: FakeNode, capsys: pytest.Captu
     assert second.split()[1:] == ["close", "rhowRuuCUoE5vlcA", "reason=lost"]
 
 
+@pytest.mark.usefixtures("terminal")
+def test_events_of_the_mesh_tell_their_node(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = b'event: close\ndata: {"id": "rhowRuuCUoE5vlcA", "reason": "lost", "node": "two"}\n\n'
+    fake_node.answer("GET /events?scope=mesh", stream, Content_Type="text/event-stream")
+    main(["events", "--mesh", "--url", fake_node.url])
+    assert capsys.readouterr().out.split()[1:] == ["close", "rhowRuuCUoE5vlcA", "reason=lost", "node=two"]
+
+
 def test_ctrl_c_is_the_way_to_end_it(fake_node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(event: str, text: str) -> None:
         raise KeyboardInterrupt

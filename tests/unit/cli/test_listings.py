@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,7 +23,7 @@ LAMBDA = {
 }
 PEER = {
     "machine_id": "46301aae",
-    "host": "my\x1b[31mhost",
+    "host": "myhost",
     "address": "",
     "version": "0.1.0",
     "heartbeat": None,
@@ -69,14 +71,81 @@ def test_ls_counts_for_people(fake_node: FakeNode, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "3\n"
 
 
+def test_ls_of_the_mesh_asks_for_it_and_names_who_did_not_answer(
+    fake_node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_node.answer("GET /lambda?scope=mesh", b"{}", Lambda_Unreachable="0000002a,my\x1bhost")
+    assert main(["ls", "--mesh", "--url", fake_node.url]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "{}\n"
+    assert "0000002a,my\\x1bhost" in captured.err
+    assert captured.err.count("\n") == 1
+
+
 @pytest.mark.usefixtures("terminal")
-def test_peers_is_a_table_without_control_characters(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
-    fake_node.answer("GET /peers", json.dumps([PEER]).encode())
+def test_ls_of_the_mesh_shows_where_a_lambda_is_at_home(
+    fake_node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = {LAMBDA["id"]: LAMBDA, "?": LAMBDA | {"id": "?"}}
+    fake_node.answer("GET /lambda?scope=mesh", json.dumps(listed).encode())
+    assert main(["ls", "--mesh", "--url", fake_node.url]) == 0
+    captured = capsys.readouterr()
+    head, row, strange = [line.split() for line in captured.out.splitlines() if line.strip(" ─")]
+    assert head == ["ID", "HOME", "AGE", "CODE", "STATE", "FROM"]
+    assert row[:2] == ["rhowRuuCUoE5vlcA", "46301aae"]
+    assert len(strange) == len(row) - 1
+    assert captured.err == ""
+
+
+@pytest.mark.usefixtures("terminal")
+def test_ls_counts_the_mesh(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_node.answer("GET /lambda?scope=mesh&count", b'{"count": 9}', Lambda_Unreachable="0000002a")
+    assert main(["ls", "--mesh", "--count", "--url", fake_node.url]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "9\n"
+    assert "0000002a" in captured.err
+
+
+def peer_rows(fake_node: FakeNode, capsys: pytest.CaptureFixture[str], *peers: Mapping[str, object]) -> list[list[str]]:
+    """The cells of the table that ``peers`` makes; two blanks part them. The head is the first row."""
+    fake_node.answer("GET /peers", json.dumps(peers).encode())
     assert main(["peers", "--url", fake_node.url]) == 0
-    shown = capsys.readouterr().out
-    assert "\\x1b[31m" in shown
-    assert "\x1b" not in shown
-    assert shown.splitlines()[-2].split()[-2:] == ["yes", "no"]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.strip(" ─")]
+    return [re.split(r"\s{2,}", line.strip()) for line in lines]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_peers_is_a_table(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = (datetime.now(UTC) - timedelta(hours=5, seconds=3)).isoformat()
+    own = PEER | {"host": "one", "address": "a.test:1", "heartbeat": seen, "state": "me", "me": True}
+    other = own | {
+        "host": "two",
+        "machine_id": "0000002a",
+        "state": "up",
+        "me": False,
+        "lambdas": 3,
+        "latency_ms": 0.42,
+    }
+    rows = peer_rows(fake_node, capsys, own | {"lambdas": 0, "latency_ms": None}, other)
+    assert rows == [
+        ["NODE", "MACHINE", "ADDRESS", "STATE", "LATENCY", "VERSION", "LAMBDAS", "SEEN"],
+        ["one *", "46301aae", "a.test:1", "me", "0.1.0", "0", "5h 0m"],
+        ["two", "0000002a", "a.test:1", "up", "0.4 ms", "0.1.0", "3", "5h 0m"],
+    ]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_peers_of_an_older_node_are_alive_or_dead(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = peer_rows(fake_node, capsys, PEER, PEER | {"alive": False}, PEER | {"me": True}, {"host": "bare"})
+    assert [row[2:] for row in rows[1:]] == [["alive", "0.1.0"], ["dead", "0.1.0"], ["me", "0.1.0"], []]
+    assert rows[-1] == ["bare", "dead"]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_peers_shows_no_control_characters(fake_node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    [_, row] = peer_rows(fake_node, capsys, PEER | {"host": "m\x1b[1m", "state": "\x1b[0m"})
+    assert row[0] == "m\\x1b[1m"
+    assert not [cell for cell in row if "\x1b" in cell]
 
 
 def test_peers_in_json_on_a_terminal_too(

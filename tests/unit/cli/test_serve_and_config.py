@@ -55,6 +55,32 @@ def test_serve_runs_a_node_with_its_flags(served: list[Settings], capsys: pytest
     assert capsys.readouterr().out == ""
 
 
+def test_serve_has_a_flag_for_each_setting_of_the_mesh(served: list[Settings]) -> None:
+    argv = ["serve", "--mesh", "10.0.0.1:0", "--advertise", "a.test:1", "--peer", "b.test", "--peer", "c.test:2"]
+    argv += ["--nats", "tls://d.test,tls://e.test", "--nats-creds", "/creds", "--nats-tls-ca", "/nats-ca"]
+    argv += ["--nats-tls-cert", "/nats-cert", "--nats-tls-key", "/nats-key", "--require-directory"]
+    own = ["--mesh-ca", "/ca", "--mesh-cert", "/cert", "--mesh-key", "/key"]
+    assert main([*argv, *own]) == 7
+    assert main(["serve", "--nats", "nats://a", "--nats-nkey", "/seed", "--mesh-secret-file", "/secret"]) == 7
+    assert served == [
+        Settings(
+            mesh="10.0.0.1:0",
+            advertise="a.test:1",
+            peer=("b.test:7631", "c.test:2"),
+            nats="tls://d.test,tls://e.test",
+            nats_creds="/creds",
+            nats_tls_ca="/nats-ca",
+            nats_tls_cert="/nats-cert",
+            nats_tls_key="/nats-key",
+            require_directory=True,
+            mesh_ca="/ca",
+            mesh_cert="/cert",
+            mesh_key="/key",
+        ),
+        Settings(nats="nats://a", nats_nkey="/seed", mesh_secret_file="/secret"),
+    ]
+
+
 def test_a_flag_can_take_back_what_a_variable_said(served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAMBDAMESH_DEV", "true")
     main(["serve", "--no-dev"])
@@ -79,6 +105,33 @@ def test_the_greeting_fits_the_door(local: str, says: str) -> None:
     assert says in greeting(Settings(local=(local,)))
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (Settings(mesh_secret_file="/etc/m.secret", host_name="one"), "--peer one:7631 --mesh-secret-file m.secret"),
+        (Settings(mesh_secret_file="s", host_name="one"), "The mesh door is 0.0.0.0:7631."),
+        (Settings(mesh_secret_file="s", host_name="one", mesh="[::]:1"), "--peer one:1 "),
+        (Settings(mesh_secret_file="s", host_name="one", mesh="[::1]:1"), "--peer [::1]:1 "),
+        (Settings(mesh_secret_file="s", host_name="one", mesh="[::1]:0"), "--peer [::1]:PORT "),
+        (Settings(mesh_secret_file="s", advertise="out.test:9", mesh="10.0.0.1:1"), "--peer out.test:9 "),
+        (Settings(mesh_ca="ca", mesh_cert="c", mesh_key="k"), "--mesh-ca CA --mesh-cert CERT --mesh-key KEY"),
+        (Settings(mesh_ca="ca", mesh_cert="c", mesh_key="k"), "a certificate of a CA in ca"),
+    ],
+)
+def test_the_greeting_tells_how_another_node_joins(settings: Settings, says: str) -> None:
+    assert says in greeting(settings)
+
+
+def test_the_greeting_of_a_node_without_others_speaks_of_no_mesh() -> None:
+    assert "mesh door" not in greeting(Settings())
+
+
+def test_serve_refuses_to_join_without_a_secret(served: list[Settings], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--peer", "one.test"]) == 78
+    assert "lambdamesh secret > mesh.secret" in capsys.readouterr().err
+    assert served == []
+
+
 def test_serve_refuses_a_door_without_a_token(served: list[Settings], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--local", "0.0.0.0:7630"]) == 78
     assert "--local-token-file" in capsys.readouterr().err
@@ -100,6 +153,24 @@ def test_config_is_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["config", "--dev"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["dev", "true", "flag", "--dev"] in rows
+
+
+JOINING = ["--nats", "nats://me:hidden@a.test,tls://hidden@b.test", "--mesh-secret-file", "/mesh.secret"]
+
+
+def test_config_shows_no_password(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", *JOINING]) == 0
+    shown = capsys.readouterr().out
+    assert json.loads(shown)["nats"]["value"] == "nats://***@a.test,tls://***@b.test"
+    assert "hidden" not in shown
+
+
+@pytest.mark.usefixtures("terminal")
+def test_config_shows_people_no_password_either(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", *JOINING]) == 0
+    shown = capsys.readouterr().out
+    assert "***@" in shown
+    assert "hidden" not in shown
 
 
 def test_config_refuses_what_serve_would(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
