@@ -101,9 +101,11 @@ class Provider2(Talking):
             raise WireError(f"no pong but {found}")
         return self
 
-    def again(self, keep: Sequence[int] = (), result: object = None, **how: Any) -> Provider2:
-        """Open the same lambda with its key, on another socket."""
-        other = Provider2(self.node, f"/lambda/new/{self.id}?key={self.key}", **how)
+    def again(
+        self, keep: Sequence[int] = (), result: object = None, *, at: Node | None = None, **how: Any
+    ) -> Provider2:
+        """Open the same lambda with its key, on another socket, perhaps ``at`` another node."""
+        other = Provider2(at or self.node, f"/lambda/new/{self.id}?key={self.key}", **how)
         return other.accept({"meta": True, "keep": list(keep)} if result is None else result)
 
 

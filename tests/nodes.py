@@ -149,16 +149,19 @@ class Node:
         atexit.register(self.kill)
         self.log = Log(self.process.stderr)
         self.addresses: list[Address] = []
+        self.mesh_address = ""
+        """Where other nodes dial it; empty where it has no mesh door."""
 
     def ready(self) -> Node:
         """Wait until every local door listens."""
-        doors = _as_text(self.settings.get("local", "127.0.0.1:0")).split(",")
+        doors = len(_as_text(self.settings.get("local", "127.0.0.1:0")).split(",")) + ("mesh" in self.settings)
         try:
-            lines = self.log.wait("listening", count=len(doors), within_s=START_S)
+            lines = self.log.wait("listening", count=doors, within_s=START_S)
         except AssertionError:
             self.stop()
             raise
         self.addresses = [_address(line["address"]) for line in lines if line.get("door") == "local"]
+        self.mesh_address = next((line["address"] for line in lines if line.get("door") == "mesh"), "")
         return self
 
     @property
@@ -202,6 +205,11 @@ class Node:
         with RawHttp(self.address) as http:
             http.send(request(verb, target, body, headers))
             return http.answer(to_head=verb == "HEAD")
+
+    @property
+    def machine_id(self) -> str:
+        """Its machine id, 8 hex digits."""
+        return str(self.wait_log("node_started")["machine_id"])
 
     def open_files(self) -> int:
         """How many descriptors the process has open (Linux)."""

@@ -12,19 +12,28 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 import lambdamesh
 from lambdamesh.access.local_door import LocalDoor
 from lambdamesh.access.resume_keys import ResumeKeys
+from lambdamesh.core.asking import Asking
 from lambdamesh.core.budget import Budget
+from lambdamesh.core.claims import Claims
 from lambdamesh.core.clock import Clock
-from lambdamesh.core.counters import COUNTERS, Counters
+from lambdamesh.core.counters import Counters
+from lambdamesh.core.held import Lambda
+from lambdamesh.core.homes import Homes
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.registry import Lambda, Registry
+from lambdamesh.core.reception import Reception
+from lambdamesh.core.registry import Registry
 from lambdamesh.core.relay import Relay
+from lambdamesh.core.reopening import Key
+from lambdamesh.core.survey import Others
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.directory.alone import Alone
 from lambdamesh.door.door import Core, Door, Facts
@@ -32,17 +41,22 @@ from lambdamesh.door.http import HttpConnection
 from lambdamesh.door.listening import Listener, Population, listen_tcp, listen_unix
 from lambdamesh.door.routes import Routes
 from lambdamesh.errors import Draining
-from lambdamesh.ids import LambdaId, Rays, Snowflakes, machine_id_text
-from lambdamesh.protocol.session import SESSION_COUNTERS, SessionCounters
+from lambdamesh.ids import Rays, machine_id_text
+from lambdamesh.links.connection import Wiring
+from lambdamesh.measures import calls_in_flight, counts, gauges
+from lambdamesh.minting import Mint
+from lambdamesh.protocol.session import SessionCounters
 from lambdamesh.settings import ConfigError, Settings, Unix, parse_address
-from lambdamesh.state import FLOOR_AHEAD_MS, State, StateError, default_path, open_state
+from lambdamesh.state import State, StateError, default_path, open_state
 from lambdamesh.telemetry.metrics import Exposition
+
+if TYPE_CHECKING:
+    from lambdamesh.membership import Membership
 
 log = structlog.get_logger(__name__)
 
 SWEEP_S = 0.02
 _SLOT_S = 0.01
-_FLOOR_STEP_MS = 1_000
 _RESERVED_DESCRIPTORS = 64
 _LEAST_CONNECTIONS = 16
 _CLOSE_PAUSE_S = 0.01
@@ -72,8 +86,15 @@ async def _run(settings: Settings, state: State) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop)
-    node.start()
+    loop.add_signal_handler(signal.SIGHUP, node.reload)
+    node.join()
+    if settings.require_directory:
+        await node.complete()
+    if not node.is_stopping:
+        node.listen()
     await node.stopped()
+    if node.failure is not None:
+        raise ConfigError(node.failure)
     return 0
 
 
@@ -86,19 +107,22 @@ class Node:
         self._state = state
         now, unix_ms = time.monotonic(), _unix_ms()
         state.load_deleted(unix_ms / 1000)
-        self._floor_ms = state.floor_ms()
-        self._snowflakes = Snowflakes(_WORKER, self._floor_ms)
-        self._first_ms = self._snowflakes.last_ms
         host_name = settings.host_name or socket.gethostname()
         facts = Facts(host_name, state.machine_id(settings.machine_id), lambdamesh.__version__)
-        self._directory = Alone(facts.machine, host_name, facts.version)
-        self._core = self._build_core(facts, now, unix_ms)
-        keys = ResumeKeys(state.node_key(), "local", self._limits.resume_key_ttl_s)
-        self.door = Door(self._core, facts, _local_door(settings), keys, self._directory)
+        self._mint = Mint(facts.machine, _WORKER, state, _unix_ms)
         self._loop = asyncio.get_running_loop()
+        self._alone = Alone(facts.machine, host_name, facts.version)
+        self._membership = _membership(settings, facts)
+        self._keys = ResumeKeys(state.node_key(), Door.name, self._limits.resume_key_ttl_s)
+        self._core = self._build_core(facts, now, unix_ms)
+        self.door = Door(self._core, facts, _local_door(settings), self._keys, self)
         self.door.call_soon = self._loop.call_soon
         self.door.routes = Routes(self.door)
-        self.door.exposition = Exposition(self._counts, self._gauges)
+        self.door.exposition = Exposition(lambda: counts(self._core), self._gauges)
+        if self._membership is not None:
+            self.door.trouble = self._membership.trouble
+            if self.door.mesh_events is not None:
+                self._reception.follow = self.door.mesh_events.follow
         self._core.registry.publish = self._publish
         limit = self._limits.connections or _descriptor_limit()
         self._population = Population(limit, self._core.counters, self._core.wheel, self._core.clock)
@@ -108,6 +132,8 @@ class Node:
         self._forget_at = now + _FORGET_EVERY_S
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
+        self.failure: str | None = None
+        """Why the node ends although nobody asked it to."""
 
     def _build_core(self, facts: Facts, now: float, unix_ms: int) -> Core:
         core = Core()
@@ -118,33 +144,85 @@ class Node:
         core.wheel = Wheel(_SLOT_S, now)
         core.budget = Budget(self._limits.buffered_bytes)
         core.rays = Rays(facts.host_name, _WORKER, unix_ms)
-        core.registry = Registry(facts.machine, self._limits, core.counters, core.wheel, self._directory, self._state)
+        directory = self._alone if self._membership is None else self._membership.directory
+        core.registry = Registry(facts.machine, self._limits, core.counters, core.wheel, directory, self._state)
         # Ids of this run lie above the floor, which may be ahead of the clock.
-        core.registry.started_at, core.registry.started_ms = now, max(unix_ms, self._floor_ms)
-        core.registry.claimed = self._skip
-        core.registry.last_minted_ms = self._floor_ms
+        core.registry.started_at, core.registry.started_ms = now, max(unix_ms, self._mint.floor_ms)
+        core.registry.claimed = self._mint.skip
+        core.registry.last_minted_ms = self._mint.floor_ms
+        self._mint.noted = partial(setattr, core.registry, "last_minted_ms")
         core.relay = Relay(core.registry, core.wheel, self._limits, core.counters, core.budget, time.monotonic)
         core.relay.on_bug = core.wheel.on_bug = _log_bug
-        core.mint = self._mint
+        core.mint = self._mint.mint
+        self._build_mesh(core)
         return core
+
+    def _build_mesh(self, core: Core) -> None:
+        """Build what has to do with other nodes, as far as there are any."""
+        membership, asking, links = self._membership, None, None
+        if membership is not None:
+            wiring = Wiring(self._limits, core.counters, core.wheel, core.budget, core.clock, time.monotonic)
+            wiring.call_soon = self._loop.call_soon
+            wiring.holds = lambda: len(core.registry.live)
+            links = core.relay.links = membership.link(wiring)
+            asking = Asking(links, core.wheel, time.monotonic)
+        homes = Homes(core.registry, core.relay, asking, core.clock, self._mint_key)
+        core.claims = Claims(core.registry, core.relay, homes, asking, core.clock, self._limits)
+        core.others = None
+        if membership is not None and links is not None and asking is not None:
+            self._reception = Reception(core.registry, core.relay, core.claims, homes)
+            self._reception.judge = self._judge
+            wiring.house, links.holder = self._reception, core.claims
+            core.others = Others(asking, membership.machines)
+            membership.failed = self._fail
+
+    def _mint_key(self, lambda_id: bytes, _door: str) -> bytes:
+        return self._keys.mint(lambda_id, self._core.clock.unix_ms / 1000)
+
+    def _judge(self, door: str, shown: bytes, lambda_id: bytes) -> Key:
+        """Say what a key is worth that was shown at a door of another node."""
+        return self.door.judge(shown, lambda_id) if door == self.door.name else Key.WRONG
 
     # -- start --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Listen.
+        """Join the mesh, if there is to be one, and listen.
 
         Raises:
             ConfigError: an address cannot be had.
         """
+        self.join()
+        self.listen()
+
+    def join(self) -> None:
+        """Begin to look for other nodes, and to be found. Raises: ConfigError."""
+        self._tick()
+        if self._membership is not None:
+            self._membership.start()
+
+    async def complete(self) -> None:
+        """Wait until this node sees the whole mesh, or is stopped."""
+        if self._membership is not None:
+            waits = [asyncio.create_task(self._membership.complete()), asyncio.create_task(self._stopping.wait())]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+
+    def reload(self) -> None:
+        """Read again what may have changed on disk: secret and certificates of the mesh."""
+        if self._membership is not None:
+            self._membership.reload()
+
+    def listen(self) -> None:
+        """Open the local door. Raises: ConfigError."""
         try:
             for sock in self._listening_sockets():
                 self._listeners.append(Listener(sock, self._population, lambda peer: HttpConnection(self.door, peer)))
         except ConfigError:
             self._close_listeners()
             raise
-        self._directory.address = self.address
+        self._alone.address = self.address
         self.door.is_ready = True
-        self._tick()
         # What lives as long as the node is not looked at again by each collection.
         gc.collect()
         gc.freeze()
@@ -192,66 +270,36 @@ class Node:
             self._forget_at = now + _FORGET_EVERY_S
             self._state.forget_deleted(clock.unix_ms / 1000)
 
-    def _mint(self, needs_key: bool) -> LambdaId:
-        lambda_id = LambdaId(self.door.facts.machine, self._snowflakes.mint(_unix_ms(), needs_key))
-        self._keep_floor_ahead()
-        return lambda_id
-
-    def _skip(self, lambda_id: LambdaId) -> None:
-        """Never mint an id that somebody has claimed before its time."""
-        if lambda_id.unix_ms >= self._snowflakes.last_ms:
-            self._snowflakes.skip(lambda_id.unix_ms)
-            self._keep_floor_ahead()
-
-    def _keep_floor_ahead(self) -> None:
-        last_ms = self._snowflakes.last_ms
-        self._core.registry.last_minted_ms = last_ms
-        if last_ms + _FLOOR_STEP_MS // 2 < self._floor_ms:
-            return
-        # Where ids run ahead of the clock they do so in small steps, or each restart would add a whole one.
-        floor_ms = max(_unix_ms() + FLOOR_AHEAD_MS, last_ms + _FLOOR_STEP_MS)
-        try:
-            self._state.raise_floor(floor_ms)
-            self._floor_ms = floor_ms
-        except StateError as error:
-            log.error("floor_not_written", why=str(error), once_a_minute=True)
-
-    def _lower_floor(self) -> None:
-        """Nothing more is minted: let the next run begin where this one ends, and not a step ahead of the clock."""
-        if self._snowflakes.last_ms > self._first_ms:
-            with contextlib.suppress(StateError):
-                self._state.raise_floor(self._snowflakes.last_ms + 1)
-
     # -- what it tells ------------------------------------------------------------------------------------------
 
     def _publish(self, subject: Lambda, kind: str, detail: str) -> None:
         log.debug("lambda", kind=kind, lambda_id=subject.id.decode(), detail=detail)
-        self.door.events.publish(subject, kind, detail)
-
-    def _counts(self) -> dict[str, tuple[str, int]]:
-        counters, sessions = self._core.counters, self._core.sessions
-        counts = {name: (meaning, getattr(counters, name)) for name, meaning in COUNTERS}
-        counts |= {name: (meaning, getattr(sessions, name)) for name, meaning in SESSION_COUNTERS}
-        return counts
+        self.door.publish(subject, kind, detail)
 
     def _gauges(self) -> dict[str, int]:
-        live = self._core.registry.live.values()
-        return {
-            "lambdas": len(live),
-            "waiting_lambdas": sum(held.seat is None for held in live),
-            "calls_in_flight": self._calls_in_flight(),
-            "connections": self._population.open,
-            "websockets": len(self.door.sockets),
-            "buffered_bytes": self._core.budget.used_bytes,
-            "ready": int(self.door.is_ready),
-        }
+        return gauges(self._core, self.door, self._population.open, self._membership)
 
-    def _calls_in_flight(self) -> int:
-        live = self._core.registry.live.values()
-        sent = sum(len(held.provider.pending) for held in live if held.provider is not None)
-        return sent + sum(len(held.waiting or ()) for held in live)
+    def listing(self, unix_s: float) -> list[dict[str, object]]:
+        """Every node that is known, this one included (``door.ports.Peers``)."""
+        lambdas = len(self._core.registry.live)
+        if self._membership is not None:
+            return self._membership.listing(unix_s, lambdas)
+        mine: dict[str, object] = {"state": "me", "latency_ms": 0, "lambdas": lambdas}
+        return [row | mine for row in self._alone.listing(unix_s)]
 
     # -- end ----------------------------------------------------------------------------------------------------
+
+    def _fail(self, reason: str) -> None:
+        """This node may not go on: another is what it says that it is."""
+        log.error("node_failed", why=reason)
+        self.failure = reason
+        self._hurry.set()
+        self._stopping.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether somebody has stopped it, perhaps before it listened."""
+        return self._stopping.is_set()
 
     def stop(self) -> None:
         """Drain; called again, stop at once."""
@@ -262,19 +310,21 @@ class Node:
     async def stopped(self) -> None:
         """Wait until somebody stops the node, drain it, and return when it has ended."""
         await self._stopping.wait()
-        log.info("draining", calls=self._calls_in_flight(), sockets=len(self.door.sockets))
+        log.info("draining", calls=calls_in_flight(self._core.registry), sockets=len(self.door.sockets))
         self.door.is_ready = False
         self._core.relay.draining = True
         self._core.registry.drain(time.monotonic())
-        await self._until(lambda: self._calls_in_flight() == 0, self._limits.drain_s)
+        await self._until(lambda: calls_in_flight(self._core.registry) == 0, self._limits.drain_s)
         await self._close_sockets()
         for connection in tuple(self.door.connections):
             connection.drain()
         await self._until(lambda: self._population.open == 0, self._limits.close_timeout_s)
         self._close_listeners()
+        if self._membership is not None:
+            await self._membership.stop()
         if self._tick_handle is not None:
             self._tick_handle.cancel()
-        self._lower_floor()
+        self._mint.lower_floor()
         log.info("stopped", hurried=self._hurry.is_set())
 
     async def _close_sockets(self) -> None:
@@ -300,6 +350,15 @@ class Node:
     def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.close()
+
+
+def _membership(settings: Settings, facts: Facts) -> Membership | None:
+    if not settings.joins:
+        return None
+    # A node that joins no others does not wait for cryptography to load.
+    from lambdamesh.membership import Membership
+
+    return Membership(settings, facts.machine, facts.host_name)
 
 
 def _local_door(settings: Settings) -> LocalDoor:

@@ -155,7 +155,13 @@ def test_version(node: Node) -> None:
 @pytest.mark.parametrize("target", ["/peers", "/peers/alive"])
 def test_a_node_alone_is_its_own_peer(node: Node, echo: Answering, target: str) -> None:
     (me,) = node.fetch("GET", target).json()
-    assert set(me) == {"machine_id", "host", "address", "version", "heartbeat", "alive", "me"}
+    described = {"machine_id", "host", "address", "version", "heartbeat", "alive", "me"}
+    assert set(me) == described | {"state", "latency_ms", "lambdas"}
+    assert (me["state"], me["latency_ms"], me["lambdas"]) == (
+        "me",
+        0,
+        node.fetch("GET", "/lambda?count").json()["count"],
+    )
     assert me["machine_id"] == f"{parse(echo.id).machine:08x}"
     assert me["host"] == socket.gethostname()
     assert me["version"] == node.fetch("GET", "/version").json()

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from lambdamesh.core.budget import Budget
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.flight import Flight
+from lambdamesh.core.held import Lambda
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.registry import Lambda, Registry
+from lambdamesh.core.registry import Registry
 from lambdamesh.core.relay import Relay
 from lambdamesh.core.reopening import Claim, Key
 from lambdamesh.core.wheel import Wheel
@@ -33,7 +34,7 @@ class Told:
         self.providers: list[object] = []
         self._then = then
 
-    def moved(self, provider: object) -> None:
+    def moved(self, provider: object, number: int) -> None:
         self.providers.append(provider)
 
     def result(self, raw: bytes) -> None:

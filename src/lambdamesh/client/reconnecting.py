@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import Enum, auto
 from math import inf
 
-from lambdamesh.client.faults import fault
 from lambdamesh.errors import CLOSE_CODES, MeshError
+from lambdamesh.protocol.faults import fault
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0

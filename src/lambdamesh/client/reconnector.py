@@ -19,7 +19,7 @@ from lambdamesh.client.address import Address
 from lambdamesh.client.connection import ABNORMAL, Connection, Ending
 from lambdamesh.client.dialling import HANDSHAKE_S, SUBPROTOCOL, Fields, Refused, dial
 from lambdamesh.client.envelopes import word_head
-from lambdamesh.client.faults import CLOSED, ClientClosed, fault
+from lambdamesh.client.faults import CLOSED, ClientClosed
 from lambdamesh.client.reconnecting import (
     FIRST_ATTEMPTS,
     PATIENCE_S,
@@ -36,6 +36,7 @@ from lambdamesh.client.requests import DEFAULT_TIMEOUT_S, PLAIN, Request
 from lambdamesh.client.session import Session
 from lambdamesh.client.tickets import Ticket, TicketFailed, expires_at, renew_in_s, take_ticket
 from lambdamesh.errors import CallTimeout, LambdaLost, MeshError, PeerUnreachable, Unauthorized
+from lambdamesh.protocol.faults import fault
 
 log = logging.getLogger("lambdamesh.client")
 

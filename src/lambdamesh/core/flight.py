@@ -7,9 +7,9 @@ from typing import Protocol
 
 from lambdamesh.core.budget import Budget
 from lambdamesh.core.counters import Counters
+from lambdamesh.core.held import Line
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.ports import Provider
-from lambdamesh.core.registry import Lambda
 from lambdamesh.core.wheel import Slot, Wheel
 from lambdamesh.errors import CallTimeout, LambdaLost, MeshError
 from lambdamesh.protocol.answer import Answer
@@ -42,10 +42,10 @@ class Flight:
         self._provider = provider
         self.number = 0
         self._call: Call | None = None
-        self._lambda: Lambda | None = None
+        self._lambda: Line | None = None
         self.slot: Slot
 
-    def wait(self, call: Call, held: Lambda, wheel: Wheel, deadline_at: float) -> None:
+    def wait(self, call: Call, held: Line, wheel: Wheel, deadline_at: float) -> None:
         """Join the line of the calls that wait for ``held``."""
         self.slot = wheel.add(self, deadline_at)
         self._deadline_at = deadline_at
@@ -62,11 +62,19 @@ class Flight:
         if call is not None:
             self._provider = provider
             call.timeout_s = max(self._deadline_at - now, 0.0)
+            # Where it goes from here is no circle: its lambda has moved.
+            call.passages, call.at_holder = 0, False
             self.number = provider.call(call, self)
 
-    def moved(self, provider: Provider) -> None:
-        """Another socket's provider owes the answer from now on (``Pending``)."""
+    def hold(self, call: Call) -> None:
+        """The call waits for a link to come up; its body is reserved."""
+        self._call = call
+
+    def moved(self, provider: Provider, number: int) -> None:
+        """Another socket's provider, or another node, owes the answer from now on (``Pending``)."""
         self._provider = provider
+        self.number = number
+        self._forget()
 
     def give_up(self, error: MeshError) -> None:
         """The lambda will not come back."""
@@ -100,6 +108,7 @@ class Flight:
     def fault(self, error: MeshError) -> None:
         """The provider answered with an error, or its socket ended."""
         self.slot.pop(self, None)
+        self._forget()
         if isinstance(error, LambdaLost):
             self._relay.counters.calls_lost += 1
         else:
@@ -108,9 +117,10 @@ class Flight:
 
     def expire(self, now: float) -> None:
         """The deadline has passed."""
+        is_unsent = self._provider is None or self._call is not None
         self._withdraw()
         self._relay.counters.calls_timed_out += 1
-        if self._provider is None:
+        if is_unsent:
             error = CallTimeout("the lambda did not come back before the deadline: nothing was run", delivered="no")
         else:
             error = CallTimeout("the lambda did not answer before the deadline: the call may have run")

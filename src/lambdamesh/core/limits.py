@@ -91,3 +91,25 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Lambdas that one `/connect` socket may open; more are answered 429."""
     stream_ping_s: float = 15.0
     """Time between two comments on a silent stream of server-sent events."""
+    link_queue_bytes: int = 16 * MIB
+    """Bytes that wait for one link to take them; calls for its node are answered 503 beyond that."""
+    link_calls: int = 65_536
+    """Calls in flight that another node has sent over one link; more are answered 503."""
+    link_idle_s: float = 600.0
+    """How long a link that was opened by a call stays without one."""
+    link_ping_s: float = 1.0
+    """Time between two pings of a link while something is in flight on it."""
+    link_silence_s: float = 3.9
+    """Silence after a ping that is not answered before a link is cut."""
+    link_hello_s: float = 5.0
+    """Time for a node that was dialled, or has dialled, to prove itself and say hello."""
+    link_redial_s: float = 30.0
+    """Longest pause between two attempts to reach a node that was lost."""
+    link_arriving: int = 256
+    """Connections of the mesh door that have not said hello; more are closed."""
+    ask_timeout_s: float = 4.0
+    """Time for another node to answer a question about a lambda."""
+    listing_timeout_s: float = 2.0
+    """Time for each node to answer a listing of the whole mesh."""
+    listing_nodes: int = 64
+    """Nodes that a listing of the whole mesh asks at a time."""

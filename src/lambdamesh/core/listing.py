@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from lambdamesh.core.registry import Lambda
+from lambdamesh.core.held import Lambda
 from lambdamesh.ids import parse_lambda_id
 
 _MINUTE_MS = 60_000

@@ -64,3 +64,48 @@ class Directory(Protocol):
 
     def knows(self, machine: int) -> bool:
         """Whether ``machine`` is another node of this mesh."""
+
+
+class Linked(Provider, Protocol):
+    """A link to another node: calls of a lambda that has moved there go on over it."""
+
+    def pass_on(self, call: Call, answer: Pending) -> int:
+        """Send a notification on; ``answer`` is told once the provider was given it, or why not."""
+
+    def ask(self, topic: str, body: bytes, answer: Pending) -> int:
+        """Ask the other node something, and return the number of the exchange."""
+
+    def tell(self, topic: str, body: bytes) -> None:
+        """Tell the other node something."""
+
+    def adopt(self, call: Call, lambda_number: int, answer: Pending) -> int:
+        """Have the other side answer call ``lambda_number``, which its provider holds from an earlier socket."""
+
+
+class LinkSeat(Protocol):
+    """Where calls for another node are sent: a link, or the line of those that wait for it to come up."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether more bytes or calls wait for the link than may."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether they are sent at once."""
+
+    @property
+    def provider(self) -> Linked:
+        """What takes them."""
+
+
+class Links(Protocol):
+    """The ways to other nodes."""
+
+    def seat(self, machine: int) -> LinkSeat | MeshError:
+        """Return where calls for ``machine`` are sent, or why none can be."""
+
+    def ask(self, machine: int, topic: str, body: bytes, answer: Pending) -> tuple[Provider, int] | None:
+        """Ask a node something; return who owes the answer and under which number, ``None`` if it is told already."""
+
+    def tell(self, machine: int, topic: str, body: bytes) -> None:
+        """Tell a node something, if it can be reached."""

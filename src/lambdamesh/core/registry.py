@@ -3,75 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Protocol
+from typing import NamedTuple
 
+from lambdamesh.core.closed import Closed, Tombstones
 from lambdamesh.core.counters import Counters
+from lambdamesh.core.held import Away, Lambda, Placing, Waiting
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.ports import Directory, Provider, Seat
+from lambdamesh.core.ports import Directory, Linked, Provider, Seat
 from lambdamesh.core.reopening import FUTURE_MS, Claim, refusal_of
 from lambdamesh.core.routing import Place, out_of_reach, place_of
-from lambdamesh.core.wheel import Slot, Wheel
+from lambdamesh.core.wheel import Wheel
 from lambdamesh.errors import BadRequest, Draining, LambdaGone, LambdaLost, LambdaNotFound, MeshError, Recovering
 from lambdamesh.ids import LambdaId, parse_lambda_id
+from lambdamesh.protocol.call import Call
 
-Publish = Callable[["Lambda", str, str], None]
+Publish = Callable[[Lambda, str, str], None]
 """Told of each lambda, ``open`` or ``close``, and ``reopened``, ``new`` or the reason of the close."""
 
-
-class Waiting(Protocol):
-    """A call that waits for its lambda to be re-opened."""
-
-    def deliver(self, provider: Provider, now: float) -> None:
-        """The lambda is back."""
-
-    def give_up(self, error: MeshError) -> None:
-        """It will not come back."""
+MOVED = "moved"
+"""The reason of a close, on this node only, of a lambda that was re-opened on another."""
 
 
-class Lambda:
-    """One lambda: open while it has a seat, waiting while it has none.
+class Released(NamedTuple):
+    """What is left of a lambda that moves to another node: the number of its last call, the calls that wait for it."""
 
-    ``left`` is the provider of the socket that ended, while calls are open that the next one may answer.
-    """
-
-    __slots__ = ("_registry", "code", "grace_s", "headers", "id", "left", "number", "seat", "slot", "waiting")
-
-    def __init__(self, registry: Registry, claim: Claim, seat: Seat) -> None:
-        self._registry = registry
-        self.id = claim.text
-        self.code = seat.code
-        self.headers = claim.headers
-        self.grace_s = claim.grace_s
-        self.number = 0
-        self.seat: Seat | None = seat
-        self.left: Provider | None = None
-        self.waiting: list[Waiting] | None = None
-        self.slot: Slot | None = None
-
-    @property
-    def state(self) -> str:
-        """``open`` or ``waiting``."""
-        return "waiting" if self.seat is None else "open"
-
-    @property
-    def provider(self) -> Provider | None:
-        """Whoever owes the answers of the calls that are open."""
-        return self.left if self.seat is None else self.seat.provider
-
-    def expire(self, now: float) -> None:
-        """The grace has passed."""
-        self.slot = None
-        self._registry.close(self, "expired", now)
-
-
-class Tombstones(Protocol):
-    """Ids that stay deleted, over restarts too."""
-
-    def bury(self, lambda_id: bytes, until_s: float) -> None:
-        """Remember ``lambda_id`` as deleted until a Unix time."""
-
-    def holds(self, lambda_id: bytes) -> bool:
-        """Whether ``lambda_id`` is deleted."""
+    number: int
+    waiting: list[Waiting]
 
 
 class Registry:
@@ -87,21 +44,25 @@ class Registry:
         tombstones: Tombstones,
     ) -> None:
         self.live: dict[bytes, Lambda] = {}
+        """What is held here, from whatever home."""
+        self.away: dict[bytes, Away] = {}
+        """What has its home here and is held elsewhere."""
         self.machine = machine
         self.started_at = 0.0
         self.started_ms = 0
         self.last_minted_ms = 0
         self.claimed: Callable[[LambdaId], None] = lambda _lambda_id: None
-        """Told of each id that is re-opened, which may be ahead of those that are minted."""
+        """Told of each id of this home that is re-opened, which may be ahead of those that are minted."""
+        self.departed: Callable[[Lambda], None] = lambda _lambda: None
+        """Told of each lambda that has closed here."""
         self._is_draining = False
         self.publish: Publish = lambda _lambda, _kind, _detail: None
         self._limits = limits
         self._counters = counters
         self._wheel = wheel
         self._directory = directory
-        self._tombstones = tombstones
-        self._gone: dict[bytes, tuple[float, int]] = {}
-        """Until when a closed id is remembered, and the number of its last call."""
+        self.closed = Closed(limits, tombstones)
+        self._epoch = 0
 
     def find(self, text: bytes, now: float) -> Lambda:
         """Return the lambda of this id.
@@ -122,7 +83,7 @@ class Registry:
             return BadRequest(str(error))
         if place_of(lambda_id, self.machine) is not Place.HERE:
             return out_of_reach(lambda_id, self._directory)
-        if self._is_gone(text, now):
+        if self.closed.holds(text, now):
             return LambdaGone("this lambda has closed: ask for a new id")
         if now - self.started_at < self._limits.recovering_s and lambda_id.unix_ms < self.started_ms:
             return Recovering("this node has just started and the lambda may be on its way back: try again")
@@ -138,10 +99,17 @@ class Registry:
             return BadRequest(str(error))
         if place_of(lambda_id, self.machine) is not Place.HERE:
             return out_of_reach(lambda_id, self._directory)
-        if self._tombstones.holds(claim.text):
+        if self.closed.is_deleted(claim.text):
             return LambdaGone("this lambda was deleted and cannot be re-opened: ask for a new id")
         horizon_ms = max(now_ms + FUTURE_MS, self.last_minted_ms)
-        return refusal_of(claim, lambda_id, claim.text in self.live, horizon_ms)
+        is_held = claim.text in self.live or claim.text in self.away
+        return refusal_of(claim, lambda_id, is_held, horizon_ms)
+
+    def departure(self, text: bytes, now: float) -> MeshError:
+        """Say why ``text`` is not here, although its home says so."""
+        if self.closed.holds(text, now):
+            return LambdaGone("this lambda has closed: ask for a new id")
+        return Recovering("the lambda is moving from one node to another: try again")
 
     def unanswered(self, text: bytes) -> tuple[int, ...]:
         """Return the numbers of the calls of a lambda that whoever re-opens it may answer."""
@@ -153,43 +121,80 @@ class Registry:
         """Give the lambda of ``claim`` to ``seat``, whose provider has answered ``open``; return why not, or ``None``.
 
         The last to answer wins: a socket that held the lambda is closed with 4409. Its open calls are lost, but for
-        those whose numbers are in ``keep``: they are this seat's to answer.
+        those whose numbers are in ``keep``: they are this seat's to answer. Only for lambdas whose home this is and
+        that nobody else holds.
         """
         refusal = self.refusal(claim, now_ms)
         if refusal is not None:
             return refusal
+        if claim.is_new:
+            self.seat(claim, seat, Placing(0, 0), now)
+        else:
+            self.seat(claim, seat, self.placing(claim.text, now_ms), now, keep)
+        return None
+
+    def placing(self, text: bytes, now_ms: int) -> Placing:
+        """Say where the next socket of a lambda goes on whose home this is and that nobody else holds."""
+        held = self.live.get(text)
+        number = held.last_number if held is not None else self.closed.last_number(text, now_ms)
+        return Placing(number, self.next_epoch(now_ms))
+
+    def next_epoch(self, now_ms: int) -> int:
+        """Return what is greater than any epoch before, also than those before a restart if the clock is right."""
+        self._epoch = max(self._epoch + 1, now_ms)
+        return self._epoch
+
+    def seat(self, claim: Claim, seat: Seat, placing: Placing, now: float, keep: Collection[int] = ()) -> None:
+        """Give the lambda of ``claim``, which is granted, to ``seat``."""
         held = self.live.get(claim.text)
         if held is None:
-            held = self.live[claim.text] = Lambda(self, claim, seat)
-            if not claim.is_new:
-                seat.provider.number = held.number = self._last_number(claim.text, now_ms)
+            held = self.live[claim.text] = Lambda(claim, seat, self.close)
+            seat.provider.number = held.number = placing.number
         else:
             self._replace(held, claim, seat, keep)
+        held.epoch = placing.epoch
+        self.closed.forget(claim.text)
         if claim.is_new:
             self._counters.lambdas_opened += 1
         else:
             self._counters.lambdas_reopened += 1
-            self.claimed(parse_lambda_id(claim.text))
+            self._note(parse_lambda_id(claim.text))
         self.publish(held, "open", "new" if claim.is_new else "reopened")
         while held.waiting:
             held.waiting.pop(0).deliver(seat.provider, now)
-        return None
+
+    def _note(self, lambda_id: LambdaId) -> None:
+        if place_of(lambda_id, self.machine) is Place.HERE:
+            self.claimed(lambda_id)
 
     def _replace(self, held: Lambda, claim: Claim, seat: Seat, keep: Collection[int]) -> None:
         before = held.provider
+        seat.provider.number = held.number = held.last_number
         old, held.seat, held.left = held.seat, seat, None
-        if held.slot is not None:
-            held.slot.pop(held, None)
-            held.slot = None
-        if old is not None:
-            held.number = old.provider.number
-        seat.provider.number = held.number
+        held.disarm()
         held.code, held.headers, held.grace_s = seat.code, claim.headers, claim.grace_s
         if before is not None:
             _hand_over(before, seat.provider, keep)
             before.end(LambdaLost("the provider re-opened the lambda and did not keep the call: it may have run"))
         if old is not None:
             old.close(4409, "superseded by a newer socket")
+
+    def release(self, text: bytes, link: Linked, keep: Collection[int], now: float) -> Released | None:
+        """Let the lambda move to whoever is behind ``link``, with the open calls in ``keep``; ``None`` if not here."""
+        held = self.live.pop(text, None)
+        if held is None:
+            return None
+        before, number = held.provider, held.last_number
+        old, held.seat, held.left = held.seat, None, None
+        held.disarm()
+        if before is not None:
+            _send_over(text, before, link, keep, self._limits.call_timeout_max_s)
+            before.end(LambdaLost("the provider re-opened the lambda and did not keep the call: it may have run"))
+        self._counters.lambdas_moved += 1
+        self.publish(held, "close", MOVED)
+        if old is not None:
+            old.close(4409, "superseded by a newer socket on another node")
+        return Released(number, held.waiting or [])
 
     def leave(self, text: bytes, seat: Seat, reason: str, final: bool, now: float) -> None:
         """The socket of ``seat`` has ended. A seat that does not hold the lambda (any more) changes nothing.
@@ -199,8 +204,8 @@ class Registry:
         held = self.live.get(text)
         if held is None or held.seat is not seat:
             return
-        held.seat = None
         held.number = seat.provider.number
+        held.seat = None
         lost = LambdaLost("the provider's socket ended before it answered: the call may have run")
         if final or held.grace_s <= 0 or self._is_draining:
             self.close(held, reason, now)
@@ -214,17 +219,16 @@ class Registry:
         """End ``held`` for everyone; its id is remembered as gone."""
         if self.live.pop(held.id, None) is None:
             return
-        self._remember(held, now)
+        self.closed.remember(held.id, held.last_number, now)
         self._counters.lambdas_closed += 1
-        if held.slot is not None:
-            held.slot.pop(held, None)
-            held.slot = None
+        held.disarm()
         self.publish(held, "close", reason)
         left, held.left = held.left, None
         if left is not None:
             left.end(LambdaLost("the provider did not come back before it answered: the call may have run"))
         while held.waiting:
             held.waiting.pop(0).give_up(LambdaGone("the lambda closed before it could take the call: ask for a new id"))
+        self.departed(held)
 
     def delete(self, text: bytes, now: float, now_ms: int) -> None:
         """Close a lambda for good: its keys are void.
@@ -233,19 +237,22 @@ class Registry:
             MeshError: why there is no such lambda.
         """
         held = self.live.get(text)
-        until_s = now_ms / 1000 + self._limits.resume_key_ttl_s
         if held is None:
             absence = self.absence(text, now)
-            if isinstance(absence, LambdaGone) and not self._tombstones.holds(text):
-                self._tombstones.bury(text, until_s)
+            if isinstance(absence, LambdaGone) and not self.closed.is_deleted(text):
+                self.closed.bury(text, now_ms)
             raise absence
-        seat = held.seat
+        self.closed.bury(text, now_ms)
+        self.evict(held, 4410, "deleted", now)
+
+    def evict(self, held: Lambda, close_code: int, reason: str, now: float) -> None:
+        """Take ``held`` away from its socket, which is closed with ``close_code``."""
+        seat, held.number = held.seat, held.last_number
         held.seat = None
-        self.close(held, "deleted", now)
-        self._tombstones.bury(text, until_s)
+        self.close(held, reason, now)
         if seat is not None:
-            seat.provider.end(LambdaLost("the lambda was deleted before it answered: the call may have run"))
-            seat.close(4410, "deleted")
+            seat.provider.end(LambdaLost(f"the lambda was {reason} before it answered: the call may have run"))
+            seat.close(close_code, reason)
 
     def drain(self, now: float) -> None:
         """Give no more grace: what waits to be re-opened is closed, and calls that wait are refused."""
@@ -256,30 +263,6 @@ class Registry:
             if held.seat is None:
                 self.close(held, "drained", now)
 
-    def _is_gone(self, text: bytes, now: float) -> bool:
-        if self._tombstones.holds(text):
-            return True
-        until, _ = self._gone.get(text, (0.0, 0))
-        return until > now
-
-    def _last_number(self, text: bytes, now_ms: int) -> int:
-        """Return a number that no call of an earlier life of this lambda had: an answer that is late is to none.
-
-        Of a life that is not remembered only its longest time is known: it had fewer calls than milliseconds.
-        """
-        remembered = self._gone.pop(text, None)
-        return remembered[1] if remembered is not None else max(now_ms - parse_lambda_id(text).unix_ms, 0)
-
-    def _remember(self, held: Lambda, now: float) -> None:
-        gone = self._gone
-        last = held.number if held.seat is None else held.seat.provider.number
-        gone[held.id] = (now + self._limits.gone_ttl_s, last)
-        while gone:
-            oldest = next(iter(gone))
-            if len(gone) <= self._limits.gone_ids and gone[oldest][0] > now:
-                return
-            del gone[oldest]
-
 
 def _hand_over(before: Provider, provider: Provider, keep: Collection[int]) -> None:
     """Have ``provider`` answer what it still holds of the calls that were sent to the one before."""
@@ -288,4 +271,16 @@ def _hand_over(before: Provider, provider: Provider, keep: Collection[int]) -> N
         answer = before.pending.pop(number, None)
         if answer is not None:
             provider.pending[number] = answer
-            answer.moved(provider)
+            answer.moved(provider, number)
+
+
+def _send_over(text: bytes, before: Provider, link: Linked, keep: Collection[int], timeout_s: float) -> None:
+    """Have whoever is behind ``link`` answer what its provider still holds of the calls that were sent here.
+
+    Their deadlines are kept here: the longest one is told there.
+    """
+    before.suspend(LambdaLost("the provider re-opened the lambda in the middle of a stream: the call may have run"))
+    for number in keep:
+        answer = before.pending.pop(number, None)
+        if answer is not None:
+            answer.moved(link, link.adopt(Call(text, b"", b"", timeout_s), number, answer))

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from lambdamesh.core.budget import Budget
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.flight import Flight, StreamFlight
+from lambdamesh.core.held import Away, Line
 from lambdamesh.core.limits import Limits
-from lambdamesh.core.ports import Provider, Seat
-from lambdamesh.core.registry import Lambda, Registry
+from lambdamesh.core.ports import Links, LinkSeat, Provider, Seat
+from lambdamesh.core.registry import Registry
+from lambdamesh.core.routing import home_of, next_stop
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.errors import Draining, MeshError, Overloaded
+from lambdamesh.ids import machine_id_text
 from lambdamesh.protocol.answer import Answer
 from lambdamesh.protocol.call import Call
 
@@ -28,6 +31,7 @@ class Relay:
         "counters",
         "draining",
         "limits",
+        "links",
         "on_bug",
         "time",
         "wheel",
@@ -52,6 +56,8 @@ class Relay:
         self.counters = counters
         self.budget = budget
         self.draining = False
+        self.links: Links | None = None
+        """The ways to other nodes; ``None`` on a node that has joined none."""
         self.on_bug: Callable[[], None] = lambda: None
         """Told, from inside of the handler, of an exception that a caller's side has raised."""
 
@@ -62,8 +68,7 @@ class Relay:
         """
         held = self._live.get(call.lambda_id)
         if held is None or self.draining:
-            answer.fault(self._refusal(call.lambda_id, now))
-            return None
+            return self._call_elsewhere(call, answer, now)
         seat = held.seat
         if seat is None:
             return self._wait(call, held, answer, now)
@@ -82,21 +87,96 @@ class Relay:
             return StreamFlight(self, answer, provider, call)
         return Flight(self, answer, provider)
 
-    def notify(self, call: Call, now: float) -> MeshError | None:
-        """Send a notification; return why it cannot be sent, else ``None``."""
+    def notify(self, call: Call, answer: Answer, now: float) -> Flight | None:
+        """Take one notification; ``answer`` gets ``{}`` once the provider was given it, or why it was not.
+
+        Returns the flight while another node is asked, else ``None``.
+        """
         held = self._live.get(call.lambda_id)
         if held is None or self.draining:
-            return self._refusal(call.lambda_id, now)
+            return self._notify_elsewhere(call, answer, now)
         seat = held.seat
         if seat is None:
-            return Overloaded("the lambda waits to be re-opened and takes no notifications meanwhile: try again")
-        if seat.congested:
-            return self._fullness(seat)
-        self.counters.notifications += 1
-        seat.provider.notify(call)
+            answer.fault(Overloaded("the lambda waits to be re-opened and takes no notifications meanwhile: try again"))
+        elif seat.congested:
+            answer.fault(self._fullness(seat))
+        else:
+            self.counters.notifications += 1
+            seat.provider.notify(call)
+            answer.result(b"{}")
         return None
 
-    def _wait(self, call: Call, held: Lambda, answer: Answer, now: float) -> Flight | None:
+    # -- lambdas that are not here ------------------------------------------------------------------------------
+
+    def _call_elsewhere(self, call: Call, answer: Answer, now: float) -> Flight | None:
+        away = self._registry.away.get(call.lambda_id)
+        if away is not None and away.mover is not None and not (self.draining or call.at_holder):
+            return self._wait(call, away, answer, now)
+        seat = self._link_seat(call, away, now)
+        if isinstance(seat, MeshError):
+            answer.fault(seat)
+            return None
+        self.counters.calls += 1
+        link = seat.provider
+        flight = self._flight(call, answer, link)
+        flight.slot = self.wheel.add(flight, now + call.timeout_s)
+        if not seat.is_up:
+            flight.hold(call)
+        flight.number = link.call(call, flight)
+        return flight
+
+    def _notify_elsewhere(self, call: Call, answer: Answer, now: float) -> Flight | None:
+        away = self._registry.away.get(call.lambda_id)
+        if away is not None and away.mover is not None:
+            answer.fault(Overloaded("the lambda is moving from one node to another: try again"))
+            return None
+        seat = self._link_seat(call, away, now)
+        if isinstance(seat, MeshError):
+            answer.fault(seat)
+            return None
+        link = seat.provider
+        flight = Flight(self, answer, link)
+        flight.slot = self.wheel.add(flight, now + call.timeout_s)
+        if not seat.is_up:
+            flight.hold(call)
+        flight.number = link.pass_on(call, flight)
+        return flight
+
+    def _link_seat(self, call: Call, away: Away | None, now: float) -> LinkSeat | MeshError:
+        """Find where a call goes on whose lambda is not here."""
+        links = self.links
+        if links is None or self.draining:
+            return self._refusal(call, now)
+        home, me = home_of(call.lambda_id), self._registry.machine
+        holder = None if away is None else away.machine
+        machine = next_stop(home, me, holder, call.passages, at_holder=call.at_holder)
+        if machine is None:
+            return self._refusal(call, now)
+        if isinstance(machine, MeshError):
+            self.counters.calls_looped += 1
+            return machine
+        seat = links.seat(machine)
+        if isinstance(seat, MeshError):
+            return seat
+        if seat.congested:
+            self.counters.overloaded_link += 1
+            return Overloaded(f"too much waits for the link to the node {machine_id_text(machine)}: try again later")
+        if not (seat.is_up or self.budget.reserve(len(call.body))):
+            self.counters.overloaded_buffers += 1
+            return Overloaded("this node holds as many waiting bodies as it may: try again later")
+        self.counters.calls_passed += 1
+        call.passages += 1
+        call.at_holder = home == me
+        return seat
+
+    def adopt(self, call: Call, answer: Answer, provider: Provider, now: float) -> Flight:
+        """Take a call that has run since before its lambda came here, or passes here on its way to ``provider``."""
+        self.counters.calls_adopted += 1
+        flight = Flight(self, answer, provider)
+        flight.slot = self.wheel.add(flight, now + call.timeout_s)
+        return flight
+
+    def _wait(self, call: Call, held: Line, answer: Answer, now: float) -> Flight | None:
         waiting = len(held.waiting or ())
         if held.left is not None and waiting + len(held.left.pending) >= self._lambda_calls:
             self.counters.overloaded_lambda += 1
@@ -122,11 +202,13 @@ class Relay:
         self.counters.overloaded_lambda += 1
         return Overloaded(f"the lambda has {self._lambda_calls} calls in flight: try again later")
 
-    def _refusal(self, lambda_id: bytes, now: float) -> MeshError:
+    def _refusal(self, call: Call, now: float) -> MeshError:
         if self.draining:
             return Draining("this node is going down: call again, or another node")
         self.counters.calls_unknown += 1
-        return self._registry.absence(lambda_id, now)
+        if call.at_holder:
+            return self._registry.departure(call.lambda_id, now)
+        return self._registry.absence(call.lambda_id, now)
 
 
 def _makes_room(provider: Provider, now: float) -> bool:

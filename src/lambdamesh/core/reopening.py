@@ -22,13 +22,26 @@ class Key(Enum):
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
-    """What a socket wants to be: the lambda ``text``, new or re-opened. ``headers`` is a JSON object."""
+    """What a socket wants to be: the lambda ``text``, new or re-opened. ``headers`` is a JSON object.
+
+    ``shown`` is the key that its client showed, for the home to check where that is another node; ``door`` the one that
+    it came through, whose keys it has to be one of.
+    """
 
     text: bytes
     is_new: bool
     key: Key = Key.NONE
     grace_s: float = 0.0
     headers: bytes = b"{}"
+    shown: bytes = b""
+    door: str = "local"
+
+
+class Grant(msgspec.Struct, frozen=True, gc=False):
+    """What a home says to a claim that is right: a fresh key, and the calls that the lambda may still answer."""
+
+    resume_key: bytes
+    pending: tuple[int, ...] = ()
 
 
 def refusal_of(claim: Claim, lambda_id: LambdaId, is_live: bool, horizon_ms: int) -> MeshError | None:

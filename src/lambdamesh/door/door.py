@@ -6,14 +6,19 @@ from collections.abc import Callable
 from typing import Protocol
 
 from lambdamesh.core.budget import Budget
+from lambdamesh.core.claims import Claims
 from lambdamesh.core.clock import Clock
 from lambdamesh.core.counters import Counters
+from lambdamesh.core.held import Lambda
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.registry import Registry
 from lambdamesh.core.relay import Relay
+from lambdamesh.core.reopening import Key
+from lambdamesh.core.survey import Others
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.door.bodies import Shared
-from lambdamesh.door.events import Events
+from lambdamesh.door.events import Events, Subscriber
+from lambdamesh.door.mesh_events import MeshEvents
 from lambdamesh.door.ports import Access, Exposition, Peers, ResumeKeys
 from lambdamesh.door.request import Reply, Request
 from lambdamesh.door.responses import StatusLines
@@ -62,7 +67,20 @@ class Facts:
 class Core:
     """The parts of the core that a door works with."""
 
-    __slots__ = ("budget", "clock", "counters", "limits", "mint", "rays", "registry", "relay", "sessions", "wheel")
+    __slots__ = (
+        "budget",
+        "claims",
+        "clock",
+        "counters",
+        "limits",
+        "mint",
+        "others",
+        "rays",
+        "registry",
+        "relay",
+        "sessions",
+        "wheel",
+    )
 
     limits: Limits
     counters: Counters
@@ -73,15 +91,21 @@ class Core:
     relay: Relay
     rays: Rays
     sessions: SessionCounters
+    claims: Claims
     mint: Callable[[bool], LambdaId]
     """Mints an id; its argument says whether it needs a key to be re-opened."""
+    others: Others | None
+    """The other nodes; ``None`` on a node that has joined none."""
 
 
 class Door:
     """One door. Its siblings (access, keys, peers, metrics) are ports.
 
-    ``routes`` and the event loop's ``call_soon`` are set by whoever builds it.
+    ``name`` is the one that its keys are made for. ``routes`` and the event loop's ``call_soon`` are set by whoever
+    builds it.
     """
+
+    name = "local"
 
     def __init__(self, core: Core, facts: Facts, access: Access, keys: ResumeKeys, peers: Peers) -> None:
         self.limits = core.limits
@@ -91,6 +115,8 @@ class Door:
         self.budget = core.budget
         self.registry = core.registry
         self.relay = core.relay
+        self.claims = core.claims
+        self.others = core.others
         self.rays = core.rays
         self.sessions = core.sessions
         self.mint = core.mint
@@ -101,12 +127,36 @@ class Door:
         self.peers = peers
         self.routes: Dispatcher
         self.exposition: Exposition = lambda: b""
+        self.trouble: Callable[[], str | None] = lambda: None
+        """Says why this node does not see the whole mesh, if it does not."""
         self.connection_closed: Callable[[], None] = lambda: None
         self.call_soon: Callable[[Callable[[], None]], object]
         self.read_buffer = memoryview(bytearray(_READ_BUFFER_BYTES))
         self.reading = Shared(core.limits, core.budget, core.counters, access.admit)
         self.status_lines = StatusLines(core.clock.unix_ms / 1000)
         self.events = Events(core.limits, core.counters, core.wheel, core.clock)
+        self.mesh_events: MeshEvents | None = None
+        if core.others is not None:
+            of_mesh = Events(core.limits, core.counters, core.wheel, core.clock, b": the lambdas of the mesh\n\n")
+            self.mesh_events = MeshEvents(of_mesh, core.others, facts.machine, core.wheel)
         self.connections: dict[Ending, None] = {}
         self.sockets: dict[Closing, None] = {}
         self.is_ready = False
+
+    def publish(self, subject: Lambda, kind: str, detail: str) -> None:
+        """Tell whoever follows the events of one of them (``core.registry.Publish``)."""
+        self.events.publish(subject, kind, detail)
+        if self.mesh_events is not None:
+            self.mesh_events.publish(subject, kind, detail)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """End a stream of events that its reader has left."""
+        self.events.unsubscribe(subscriber)
+        if self.mesh_events is not None:
+            self.mesh_events.unsubscribe(subscriber)
+
+    def judge(self, shown: bytes, lambda_id: bytes) -> Key:
+        """Say what a key is worth that somebody shows for a lambda of this node; nothing at all may be shown."""
+        if not shown:
+            return Key.NONE
+        return Key.RIGHT if self.keys.is_right(shown, lambda_id, self.clock.unix_ms / 1000) else Key.WRONG

@@ -8,9 +8,9 @@ import msgspec
 
 from lambdamesh.core.clock import Clock
 from lambdamesh.core.counters import Counters
+from lambdamesh.core.held import Lambda
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.listing import timestamp
-from lambdamesh.core.registry import Lambda
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.errors import Overloaded
 
@@ -30,9 +30,17 @@ class Subscriber(Protocol):
 class Events:
     """Passes events on to whoever has subscribed, and a comment where there was none for a while."""
 
-    __slots__ = ("_clock", "_counters", "_is_armed", "_limits", "_subscribers", "_wheel")
+    __slots__ = ("_clock", "_counters", "_greeting", "_is_armed", "_limits", "_subscribers", "_wheel")
 
-    def __init__(self, limits: Limits, counters: Counters, wheel: Wheel, clock: Clock) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        counters: Counters,
+        wheel: Wheel,
+        clock: Clock,
+        greeting: bytes = b": this node's lambdas\n\n",
+    ) -> None:
+        self._greeting = greeting
         self._limits = limits
         self._counters = counters
         self._wheel = wheel
@@ -51,7 +59,7 @@ class Events:
             raise Overloaded(f"{self._limits.events_subscribers} event streams are open: close one")
         if not subscriber.stream(CONTENT_TYPE):
             return
-        subscriber.send(b": this node's lambdas\n\n")
+        subscriber.send(self._greeting)
         self._subscribers[subscriber] = None
         if not self._is_armed:
             self._arm(self._clock.now)
@@ -62,14 +70,22 @@ class Events:
 
     def publish(self, subject: Lambda, kind: str, detail: str) -> None:
         """Tell every subscriber of one event (``core.registry.Publish``)."""
-        if not self._subscribers:
-            return
-        fields: dict[str, object] = {"id": subject.id.decode()}
-        if kind == "open":
-            fields |= {"timestamp": timestamp(subject.id), "code": subject.code, "reopened": detail == "reopened"}
-        else:
-            fields["reason"] = detail
-        self._send(b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode(fields)))
+        if self._subscribers:
+            self.show(kind, event_fields(subject, kind, detail))
+
+    def say(self, comment: str) -> None:
+        """Tell every subscriber something that is no event."""
+        self._send(f": {comment}\n\n".encode())
+
+    @property
+    def has_subscribers(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._subscribers)
+
+    def show(self, kind: str, fields: dict[str, object]) -> None:
+        """Tell every subscriber of one event."""
+        if self._subscribers:
+            self._send(b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode(fields)))
 
     def expire(self, now: float) -> None:
         """Time for a comment (``Expiring``)."""
@@ -85,3 +101,11 @@ class Events:
     def _send(self, piece: bytes) -> None:
         for subscriber in tuple(self._subscribers):
             subscriber.send(piece)
+
+
+def event_fields(subject: Lambda, kind: str, detail: str) -> dict[str, object]:
+    """Return the members of one event's JSON object."""
+    fields: dict[str, object] = {"id": subject.id.decode()}
+    if kind == "open":
+        return fields | {"timestamp": timestamp(subject.id), "code": subject.code, "reopened": detail == "reopened"}
+    return fields | {"reason": detail}

@@ -69,7 +69,7 @@ class HttpConnection(Replying, asyncio.BufferedProtocol):
         if flight is not None:
             flight.cancel()
         if self._streaming:
-            self._door.events.unsubscribe(self)
+            self._door.unsubscribe(self)
         story, self._story = self._story, None
         if story is not None:
             story.dropped()
@@ -215,7 +215,7 @@ class HttpConnection(Replying, asyncio.BufferedProtocol):
     def drain(self) -> None:
         """Close as soon as nothing is in hand."""
         if self._streaming and self._current is not None:
-            self._door.events.unsubscribe(self)
+            self._door.unsubscribe(self)
             self._streaming = False
             self._answered(self._current)
         elif self._current is not None:

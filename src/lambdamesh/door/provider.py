@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from lambdamesh.core.reopening import Claim
+from lambdamesh.core.reopening import Claim, Grant
 from lambdamesh.door.door import Door
 from lambdamesh.door.websocket import Socket
-from lambdamesh.errors import CallTimeout, Draining
+from lambdamesh.errors import CallTimeout, Draining, LambdaLost, MeshError
 from lambdamesh.protocol import json_rpc, json_rpc_2_provider
 from lambdamesh.protocol.opening import Opening
 
@@ -23,11 +23,27 @@ GOING_DOWN = "this node is going down: connect to another"
 class ProviderSocket(Socket):
     """A socket that answers for one lambda, once it has answered ``open`` (``core.ports.Seat``)."""
 
-    __slots__ = ("_claim", "_id", "_open_until", "_seated", "code", "provider")
+    __slots__ = (
+        "_claim",
+        "_early",
+        "_grant",
+        "_id",
+        "_is_asking",
+        "_left",
+        "_open_until",
+        "_seated",
+        "code",
+        "provider",
+    )
 
-    def __init__(self, door: Door, peer: str, claim: Claim, code: str) -> None:
+    def __init__(self, door: Door, peer: str, claim: Claim, grant: Grant, code: str) -> None:
         super().__init__(door, peer)
         self._claim: Claim | None = claim
+        self._grant: Grant | None = grant
+        self._early: list[tuple[bytes, bool]] | None = None
+        """What came while the home of the lambda was asked, whose answer may be an earlier call's."""
+        self._is_asking = False
+        self._left: tuple[str, bool] | None = None
         self._id = claim.text
         self._seated = False
         self._open_until = 0.0
@@ -38,13 +54,13 @@ class ProviderSocket(Socket):
 
     def opened(self) -> None:
         """Tell the provider what it has opened and give it a while to answer."""
-        door, claim = self.door, self._claim
+        door, claim, grant = self.door, self._claim, self._grant
         self._open_until = door.clock.now + door.limits.open_timeout_s
         self._arm()
-        if claim is not None:
-            key = door.keys.mint(claim.text, door.clock.unix_ms / 1000)
-            pending = door.registry.unanswered(claim.text)
-            self.provider.open(Opening(claim.text, key, claim.grace_s, door.facts.host_name, pending))
+        if claim is not None and grant is not None:
+            self._grant = None
+            node = door.facts.host_name
+            self.provider.open(Opening(claim.text, grant.resume_key, claim.grace_s, node, grant.pending))
 
     def due_at(self) -> float:
         """When ``expire`` is wanted next."""
@@ -62,10 +78,18 @@ class ProviderSocket(Socket):
 
     def message(self, message: bytes, utf8_checked: bool) -> None:
         """Read answers."""
+        if self._early is not None:
+            self._early.append((message, utf8_checked))
+            return
         self.provider.receive(message, utf8_checked)
         framing = self.provider.framing
         if framing is not None:
             self.account_unfinished(framing)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether answers are to be read: not while it is open whether they will be of this socket's calls."""
+        return self._early is None
 
     def _reply(self, message: bytes) -> None:
         # Whoever does not read gets no more to read: calls are refused by then, and nobody else waits for this.
@@ -78,21 +102,39 @@ class ProviderSocket(Socket):
         claim, self._claim = self._claim, None
         if claim is None:
             return
-        if self.door.is_ready:
-            now, unix_ms = time.monotonic(), self.door.clock.unix_ms
-            refusal = self.door.registry.take(claim, self, now, unix_ms, self.provider.keep)
-        else:
-            refusal = Draining(GOING_DOWN)
+        if not self.door.is_ready:
+            self._taken(Draining(GOING_DOWN))
+            return
+        self._early = []
+        self.door.claims.take(claim, self, self.provider.keep, self._taken)
+        if self._early is not None:
+            self._is_asking = True
+            self._transport.pause_reading()
+
+    def _taken(self, refusal: MeshError | None) -> None:
+        early, self._early = self._early, None
         if refusal is not None:
             self.door.counters.reopens_refused += 1
+            self.provider.end(LambdaLost("the lambda could not be re-opened where it is: the call may have run"))
             self.close(refusal.close_code, refusal.message, "error")
         else:
             self._seated = True
+        if self._left is not None:
+            self.ended(*self._left)
+        elif refusal is None:
             self.provider.drop_unpending()
+            for message in early or ():
+                self._whole(*message)
+        if self._is_asking:
+            self._is_asking = False
+            self._read_on()
 
     def ended(self, reason: str, final: bool) -> None:
         """Leave the lambda, or what is left of it after a newer socket took it."""
         self._open_until = 0.0
+        if self._early is not None:
+            self._left = (reason, final)
+            return
         if self._seated:
             self.door.registry.leave(self._id, self, reason, final, time.monotonic())
         self.provider.release()

@@ -8,13 +8,22 @@ from typing import Protocol
 
 import msgspec
 
-from lambdamesh.core.reopening import Claim, Key
+from lambdamesh.core.reopening import Claim, Grant, Key
 from lambdamesh.door.door import Door
 from lambdamesh.door.provider import GOING_DOWN
 from lambdamesh.door.question import Question
 from lambdamesh.door.registration import registration_headers
 from lambdamesh.door.request import Request
-from lambdamesh.errors import BadRequest, CallerOverloaded, Draining, Forbidden, LambdaNotFound, NotFound
+from lambdamesh.errors import (
+    BadRequest,
+    CallerOverloaded,
+    Draining,
+    Forbidden,
+    LambdaLost,
+    LambdaNotFound,
+    MeshError,
+    NotFound,
+)
 from lambdamesh.protocol import json_rpc_2
 from lambdamesh.protocol.json_rpc_2_caller import CallerSession
 from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
@@ -58,9 +67,11 @@ class Share:
     """The place of one lambda on a socket that it shares (``core.ports.Seat``).
 
     It has had its part of the queue where so many bytes were sent to it since the queue was last shorter than that.
+    What is sent before ``announced`` waits: the client is to hear of the lambda first. ``left`` is why and how it was
+    left before it was taken.
     """
 
-    __slots__ = ("_lambdas", "_period", "_sent_bytes", "provider", "text")
+    __slots__ = ("_early", "_lambdas", "_period", "_sent_bytes", "left", "provider", "text")
 
     code = json_rpc_2.CODE
 
@@ -68,6 +79,8 @@ class Share:
         self._lambdas = lambdas
         self._period = 0
         self._sent_bytes = 0
+        self._early: list[bytes] | None = []
+        self.left: tuple[str, bool] | None = None
         self.text = text
         self.provider = LambdaCalls(self._send, counters, bounds, text, (b'"%b.' % text, b'"'))
         self.provider.has_meta = True
@@ -77,7 +90,16 @@ class Share:
         """Whether this lambda has had its part of the queue, or all together have had all of it."""
         return self._lambdas.is_filled(self._sent_bytes if self._period == self._lambdas.period else 0)
 
+    def announced(self) -> None:
+        """The client knows of the lambda: send what has waited for that."""
+        early, self._early = self._early, None
+        for message in early or ():
+            self._send(message)
+
     def _send(self, message: bytes) -> None:
+        if self._early is not None:
+            self._early.append(message)
+            return
         lambdas = self._lambdas
         if self._period != lambdas.period:
             self._period = lambdas.period
@@ -140,32 +162,61 @@ class SharedLambdas:
             door.counters.overloaded_socket += 1
             raise CallerOverloaded(f"this socket has opened {door.limits.socket_lambdas} lambdas: open another socket")
         claim = self._claim(wanted)
-        refusal = door.registry.refusal(claim, door.clock.unix_ms)
-        if refusal is not None:
-            door.counters.reopens_refused += 1
-            raise refusal
-        still_held = frozenset(wanted.keep)
-        keep = tuple(number for number in door.registry.unanswered(claim.text) if number in still_held)
-        told = {
-            "id": claim.text.decode(),
-            "resume_key": door.keys.mint(claim.text, door.clock.unix_ms / 1000).decode(),
-            "grace_s": claim.grace_s,
-            "pending": keep,
-        }
-        # Calls may follow at once: the id goes out before them.
-        question.respond(200, msgspec.json.encode(told))
-        self._seat(claim, keep)
+        if claim.is_new:
+            self._seat(question, claim, Grant(door.keys.mint(claim.text, door.clock.unix_ms / 1000)), ())
+            return
 
-    def _seat(self, claim: Claim, keep: tuple[int, ...]) -> None:
+        def heard(outcome: Grant | MeshError) -> None:
+            if isinstance(outcome, Grant):
+                still_held = frozenset(wanted.keep)
+                keep = tuple(number for number in outcome.pending if number in still_held)
+                self._seat(question, claim, outcome, keep)
+            else:
+                door.counters.reopens_refused += 1
+                question.refuse(outcome)
+
+        door.claims.claim(claim, heard)
+
+    def _seat(self, question: Question, claim: Claim, grant: Grant, keep: tuple[int, ...]) -> None:
         door = self.socket.door
         seat = Share(self, claim.text, door.sessions, door.bounds)
         # A seat of the same client is not told of its end: the new one has its place already.
         before = self._seats.get(claim.text)
         self._seats[claim.text] = seat
-        self._session.lambdas[claim.text] = seat.provider
-        door.registry.take(claim, seat, time.monotonic(), door.clock.unix_ms, keep)
+
+        def taken(refusal: MeshError | None) -> None:
+            if refusal is None:
+                self._taken(seat, before)
+                told = {
+                    "id": claim.text.decode(),
+                    "resume_key": grant.resume_key.decode(),
+                    "grace_s": claim.grace_s,
+                    "pending": keep,
+                }
+                question.respond(200, msgspec.json.encode(told))
+                seat.announced()
+            else:
+                self._refused(seat, before)
+                question.refuse(refusal)
+
+        door.claims.take(claim, seat, keep, taken)
+
+    def _taken(self, seat: Share, before: Share | None) -> None:
+        if seat.left is not None:
+            # Nobody wanted it any more when its home had agreed.
+            self.socket.door.registry.leave(seat.text, seat, *seat.left, time.monotonic())
+            return
+        self._session.lambdas[seat.text] = seat.provider
         if before is not None:
             before.provider.release()
+
+    def _refused(self, seat: Share, before: Share | None) -> None:
+        self.socket.door.counters.reopens_refused += 1
+        if self._seats.get(seat.text) is seat:
+            del self._seats[seat.text]
+            if before is not None and before.left is None:
+                self._seats[seat.text] = before
+        seat.provider.end(LambdaLost("the lambda could not be re-opened where it is: the call may have run"))
 
     def _claim(self, wanted: _Open) -> Claim:
         door = self.socket.door
@@ -177,13 +228,11 @@ class SharedLambdas:
         if wanted.id is None:
             return Claim(door.mint(True).text, True, Key.NONE, grace_s, self._headers)
         text = wanted.id.encode("utf-8", "replace")
-        key = Key.NONE
-        if wanted.key is not None:
-            is_right = door.keys.is_right(wanted.key.encode("utf-8", "replace"), text, door.clock.unix_ms / 1000)
-            key = Key.RIGHT if is_right else Key.WRONG
-        elif not self.socket.handshake.admission.is_own:
+        shown = b"" if wanted.key is None else wanted.key.encode("utf-8", "replace")
+        if wanted.key is None and not self.socket.handshake.admission.is_own:
             raise Forbidden("a page of another origin re-opens a lambda with its key only")
-        return Claim(text, False, key, grace_s, self._headers)
+        key = Key.WRONG if wanted.key == "" else door.judge(shown, text)
+        return Claim(text, False, key, grace_s, self._headers, shown, door.name)
 
     def _close(self, question: Question) -> None:
         try:
@@ -208,6 +257,7 @@ class SharedLambdas:
             self._leave(seat, reason, final)
 
     def _leave(self, seat: Share, reason: str, final: bool) -> None:
+        seat.left = (reason, final)
         self._forget(seat)
         self.socket.door.registry.leave(seat.text, seat, reason, final, time.monotonic())
 

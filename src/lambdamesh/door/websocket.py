@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import structlog
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
+from lambdamesh.core.backlog import Backlog
 from lambdamesh.core.wheel import Slot
 from lambdamesh.door import frames
 from lambdamesh.door.adoption import Fields, Remains, adopt, feed, websocket_key
-from lambdamesh.door.backlog import Backlog
 from lambdamesh.door.bodies import LARGE_BYTES, READ_BYTES
 from lambdamesh.door.door import Door
 from lambdamesh.door.pieces import Pieces

@@ -23,5 +23,5 @@ class Answer(Protocol):
 class Pending(Answer, Protocol):
     """An answer that a provider owes, perhaps on another socket than the one that took the call."""
 
-    def moved(self, provider: Any) -> None:
-        """``provider``, a port of the core, owes it from now on."""
+    def moved(self, provider: Any, number: int) -> None:
+        """``provider``, a port of the core, owes it from now on, and knows the call by ``number``."""

@@ -18,8 +18,17 @@ GAUGES: tuple[tuple[str, str], ...] = (
     ("websockets", "WebSockets open."),
     ("buffered_bytes", "Bytes that large unfinished bodies and messages hold."),
     ("ready", "1 while new lambdas and calls are taken, else 0."),
+    ("nodes", "Other nodes that are known."),
+    ("nodes_alive", "Other nodes that count as alive."),
+    ("links", "Other nodes to which there is a link."),
+    ("link_calls", "Calls and questions of this node that others have not answered yet."),
+    ("link_waiting_bytes", "Bytes that wait for links to take them."),
+    ("mesh_degraded", "1 while this node does not see the whole mesh, else 0."),
 )
 """Name and meaning of each gauge."""
+
+MESH_GAUGES = ("nodes", "nodes_alive", "links", "link_calls", "link_waiting_bytes", "mesh_degraded")
+"""Those of a node that has joined others."""
 
 
 class _NodeCollector(Collector):

@@ -10,8 +10,9 @@ import pytest
 import lambdamesh
 from lambdamesh import CallError
 from lambdamesh.client import faults
-from lambdamesh.client.faults import copy_of, encode_raised, encode_reply, fault, read_fault, reply_to
+from lambdamesh.client.faults import copy_of, encode_raised, encode_reply, read_fault, reply_to
 from lambdamesh.errors import HeadTooLarge, InvalidParams, LambdaError, MethodNotFound
+from lambdamesh.protocol.faults import fault
 
 
 def told(status: int, code: str, **more: Any) -> CallError:

@@ -32,7 +32,12 @@ def flying(world: World, told: Told, **how: float) -> Flight:
 
 
 def notify(world: World, text: bytes = TEXT) -> MeshError | None:
-    return world.relay.notify(Call(text, b'"seen"', b"42", 60.0), world.now)
+    told = Told()
+    assert world.relay.notify(Call(text, b'"seen"', b"42", 60.0), told, world.now) is None
+    if told.results:
+        assert told.raw == b"{}"
+        return None
+    return told.error
 
 
 # -- one call ---------------------------------------------------------------------------------------------------

@@ -8,8 +8,10 @@ from time import monotonic
 from lambdamesh.access.local_door import LocalDoor
 from lambdamesh.access.resume_keys import ResumeKeys
 from lambdamesh.core.budget import Budget
+from lambdamesh.core.claims import Claims
 from lambdamesh.core.clock import Clock
 from lambdamesh.core.flight import Flight
+from lambdamesh.core.homes import Homes
 from lambdamesh.core.limits import Limits
 from lambdamesh.directory.alone import Alone
 from lambdamesh.door.door import Core, Door, Facts
@@ -81,6 +83,9 @@ class Stage:
         core.rays = Rays("my-host", 0, NOW_MS)
         core.sessions = SessionCounters()
         core.mint = self._mint
+        homes = Homes(core.registry, core.relay, None, core.clock, self._mint_key)
+        core.claims = Claims(core.registry, core.relay, homes, None, core.clock, core.limits)
+        core.others = None
         facts = Facts("my-host", MACHINE, VERSION)
         self.access = access or LocalDoor()
         self.keys = ResumeKeys(NODE_KEY, "local", self.world.limits.resume_key_ttl_s)
@@ -90,6 +95,10 @@ class Stage:
         self.routes = self.door.routes = Routes(self.door)
         self.seat: FakeSeat = self.world.open()
         self._minted = parse_lambda_id(TEXT)
+
+    def _mint_key(self, lambda_id: bytes, door: str) -> bytes:
+        assert door == self.door.name
+        return self.keys.mint(lambda_id, self.door.clock.unix_ms / 1000)
 
     def _mint(self, needs_key: bool) -> LambdaId:
         self._minted = LambdaId(MACHINE, self._minted.uid + 1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lambdamesh.core.backlog import Backlog
 from lambdamesh.core.budget import Budget
 from lambdamesh.core.limits import Limits
-from lambdamesh.door.backlog import Backlog
 from lambdamesh.door.pieces import Pieces
 
 

@@ -48,7 +48,12 @@ def readyz(door: Door, _request: Request, reply: Reply, _target: Target) -> None
     """Answer whether new lambdas and calls are taken."""
     if not door.is_ready:
         raise Draining("this node is going down")
-    reply.respond(200, b'{"status":"ready"}')
+    trouble = door.trouble()
+    if trouble is None:
+        reply.respond(200, b'{"status":"ready"}')
+    else:
+        # It goes on with whoever it knows: nobody is to take it out of service for that.
+        reply.respond(200, msgspec.json.encode({"status": "degraded", "why": trouble}))
 
 
 def metrics(door: Door, _request: Request, reply: Reply, _target: Target) -> None:

@@ -100,10 +100,7 @@ class Calls:
             timeout_s = self._call_timeout_s if wait_s is None else min(wait_s, self._timeout_max_s)
         call = Call(target.lambda_id, target.method, body, timeout_s, request.ray, wishes.traceparent, wishes.credit)
         if wishes.respond_async:
-            refusal = self._door.relay.notify(call, monotonic())
-            if refusal is not None:
-                raise refusal
-            reply.respond(202, b"{}")
+            reply.in_flight(self._door.relay.notify(call, _Accepted(reply), monotonic()))
             return
         # From here on the body is the relay's: nobody holds it while the call is in flight.
         request.body = b""
@@ -117,3 +114,23 @@ class Calls:
         call.credit = limits.stream_credit
         stream = HttpStream(reply, form, self._door.wheel, self._door.clock, limits)
         stream.in_flight(self._relay_call(call, stream, monotonic()))
+
+
+class _Accepted:
+    """Tells the caller of a notification that the provider was given it (``protocol.answer.Answer``)."""
+
+    __slots__ = ("_reply",)
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    def result(self, raw: bytes) -> None:
+        """It was."""
+        self._reply.respond(202, raw)
+
+    def item(self, raw: bytes) -> None:
+        """A notification has none."""
+
+    def fault(self, error: MeshError) -> None:
+        """It was not."""
+        self._reply.refuse(error)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from lambdamesh.core.reopening import Claim, Key
+from lambdamesh.core.reopening import Claim, Grant, Key
 from lambdamesh.door.caller import CallerSocket
 from lambdamesh.door.door import Door
+from lambdamesh.door.endpoints.lambdas import is_of_mesh
 from lambdamesh.door.handshake import Offer, check_handshake, read_offer, says_why_by_close
 from lambdamesh.door.provider import GOING_DOWN, SESSIONS, ProviderSocket
 from lambdamesh.door.registration import registration_headers
@@ -25,21 +26,30 @@ def open_lambda(door: Door, request: Request, reply: HttpReply, target: Target) 
         _turn_away(door, request, reply, offer, Draining(GOING_DOWN))
         return
     text = door.mint(_code(offer) == json_rpc_2.CODE).text
-    _seat(door, request, reply, offer, Claim(text, True, Key.NONE, grace_s, _headers(request, offer)))
+    grant = Grant(door.keys.mint(text, door.clock.unix_ms / 1000))
+    _seat(door, request, reply, offer, Claim(text, True, Key.NONE, grace_s, _headers(request, offer)), grant)
 
 
 def reopen_lambda(door: Door, request: Request, reply: HttpReply, target: Target) -> None:
     """Open a lambda again under its id."""
     offer = _shake(request)
     grace_s = _grace_s(door, offer, target)
+    shown = _shown_key(request, offer, target)
     text = target.segments[2]
-    claim = Claim(text, False, _key(door, request, offer, target), grace_s, _headers(request, offer))
+    claim = Claim(text, False, door.judge(shown, text), grace_s, _headers(request, offer), shown, door.name)
+
+    def heard(outcome: Grant | MeshError) -> None:
+        if isinstance(outcome, Grant):
+            _seat(door, request, reply, offer, claim, outcome)
+        else:
+            door.counters.reopens_refused += 1
+            _turn_away(door, request, reply, offer, outcome)
+
     refusal = _refusal(door, request, claim)
     if refusal is None:
-        _seat(door, request, reply, offer, claim)
+        door.claims.claim(claim, heard)
     else:
-        door.counters.reopens_refused += 1
-        _turn_away(door, request, reply, offer, refusal)
+        heard(refusal)
 
 
 def connect(door: Door, request: Request, reply: HttpReply, _target: Target) -> None:
@@ -51,9 +61,12 @@ def connect(door: Door, request: Request, reply: HttpReply, _target: Target) -> 
     reply.upgrade(CallerSocket(door, request, _code(offer)), _protocol(offer))
 
 
-def events(door: Door, _request: Request, reply: HttpReply, _target: Target) -> None:
-    """Answer with the events of this node's lambdas as they happen."""
-    door.events.subscribe(reply)
+def events(door: Door, _request: Request, reply: HttpReply, target: Target) -> None:
+    """Answer with the events of this node's lambdas as they happen, or of the mesh's."""
+    if is_of_mesh(target) and door.mesh_events is not None:
+        door.mesh_events.subscribe(reply, door.clock.now)
+    else:
+        door.events.subscribe(reply)
 
 
 def _shake(request: Request) -> Offer:
@@ -61,17 +74,18 @@ def _shake(request: Request) -> Offer:
     return read_offer(request.head, CODECS)
 
 
-def _seat(door: Door, request: Request, reply: HttpReply, offer: Offer, claim: Claim) -> None:
+def _seat(door: Door, request: Request, reply: HttpReply, offer: Offer, claim: Claim, grant: Grant) -> None:
     code = _code(offer)
     fields = _protocol(offer)
     if code == json_rpc.CODE:
-        fields = (*fields, (b"Lambda-Resume-Key", door.keys.mint(claim.text, door.clock.unix_ms / 1000)))
-    reply.upgrade(ProviderSocket(door, request.peer, claim, code), fields)
+        fields = (*fields, (b"Lambda-Resume-Key", grant.resume_key))
+    reply.upgrade(ProviderSocket(door, request.peer, claim, grant, code), fields)
 
 
 def _turn_away(door: Door, request: Request, reply: HttpReply, offer: Offer, refusal: MeshError) -> None:
     if not says_why_by_close(request.head):
-        raise refusal
+        reply.refuse(refusal)
+        return
     reply.upgrade(TurnedAway(door, request.peer, refusal), _protocol(offer))
 
 
@@ -94,16 +108,12 @@ def _grace_s(door: Door, offer: Offer, target: Target) -> float:
     return seconds(grace, door.limits.grace_max_s, "grace")
 
 
-def _key(door: Door, request: Request, offer: Offer, target: Target) -> Key:
-    shown = (
+def _shown_key(request: Request, offer: Offer, target: Target) -> bytes:
+    return (
         request.head.fields.get(b"lambda-resume-key")
         or offer.credentials.get("key")
         or target.query.get("key", "").encode()
     )
-    if not shown:
-        return Key.NONE
-    is_right = door.keys.is_right(shown, target.segments[2], door.clock.unix_ms / 1000)
-    return Key.RIGHT if is_right else Key.WRONG
 
 
 def _refusal(door: Door, request: Request, claim: Claim) -> MeshError | None:
@@ -111,4 +121,4 @@ def _refusal(door: Door, request: Request, claim: Claim) -> MeshError | None:
         return Draining(GOING_DOWN)
     if claim.key is Key.NONE and not request.admission.is_own:
         return Forbidden("a page of another origin re-opens a lambda with its key only")
-    return door.registry.refusal(claim, door.clock.unix_ms)
+    return None

@@ -1,0 +1,206 @@
+"""What a door asks of a lambda whose home, or socket, may be anywhere in the mesh; and the holder's part of it.
+
+A door says claim, then take; or show, or delete. What has its home here is decided here (``core.homes``), everything
+else is asked of its home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import msgspec
+
+from lambdamesh.core.asking import Asking, Heard, read
+from lambdamesh.core.clock import Clock
+from lambdamesh.core.held import Lambda, Placing
+from lambdamesh.core.homes import Homes
+from lambdamesh.core.limits import Limits
+from lambdamesh.core.listing import lambda_object
+from lambdamesh.core.ports import Linked, Seat
+from lambdamesh.core.registry import Registry
+from lambdamesh.core.relay import Relay
+from lambdamesh.core.reopening import Claim, Grant
+from lambdamesh.core.routing import home_of, next_stop
+from lambdamesh.core.taking import Exchange, SocketTaker, Taken
+from lambdamesh.core.words import (
+    ANY_EPOCH,
+    ClaimWords,
+    EvictWords,
+    GrantWords,
+    HoldingWords,
+    IdWords,
+    LeftWords,
+    PlacedWords,
+    TakeWords,
+)
+from lambdamesh.errors import LambdaLost, MeshError
+from lambdamesh.protocol.call import Call
+
+_MOVED = "superseded by a newer socket on another node"
+_DELETED = "deleted"
+
+
+class Claims:
+    """The lambdas of the mesh, as far as this node has to do with them."""
+
+    def __init__(
+        self, registry: Registry, relay: Relay, homes: Homes, asking: Asking | None, clock: Clock, limits: Limits
+    ) -> None:
+        self._registry = registry
+        self._relay = relay
+        self._homes = homes
+        self._asking = asking
+        self._clock = clock
+        self._limits = limits
+        self._arriving: dict[bytes, list[SocketTaker]] = {}
+        """The sockets here that take a lambda of another home, in the order in which that was asked."""
+        registry.departed = self._departed
+
+    def _is_elsewhere(self, text: bytes) -> bool:
+        return self._asking is not None and home_of(text) not in (0, self._registry.machine)
+
+    # -- a socket of this node wants a lambda -------------------------------------------------------------------
+
+    def claim(self, claim: Claim, heard: Callable[[Grant | MeshError], None]) -> None:
+        """Have its home say whether a socket may re-open a lambda."""
+        if self._asking is None or not self._is_elsewhere(claim.text):
+            self._homes.claim(claim, heard)
+            return
+
+        def told(outcome: bytes | MeshError) -> None:
+            words = read(outcome, GrantWords)
+            if isinstance(words, GrantWords):
+                heard(Grant(words.resume_key.encode(), tuple(words.pending)))
+            else:
+                heard(words)
+
+        words = ClaimWords(claim.text.decode(), claim.shown.decode("latin-1"), claim.door)
+        self._asking.ask(home_of(claim.text), "claim", words, told, self._limits.ask_timeout_s)
+
+    def take(self, claim: Claim, seat: Seat, keep: Collection[int], taken: Taken) -> None:
+        """Give a lambda to a socket that has answered ``open``."""
+        if claim.is_new:
+            taken(self._registry.take(claim, seat, self._relay.time(), self._clock.unix_ms))
+            return
+        taker = SocketTaker(self._relay, self._registry, claim, seat, taken)
+        taker.keep = keep
+        if self._asking is None or not self._is_elsewhere(claim.text):
+            self._homes.take(taker)
+            return
+        self._arriving.setdefault(claim.text, []).append(taker)
+        words = TakeWords(claim.text.decode(), claim.shown.decode("latin-1"), claim.door, list(keep))
+        self._asking.ask(
+            home_of(claim.text), "take", words, lambda outcome: self._placed(taker, outcome), self._limits.ask_timeout_s
+        )
+
+    def _placed(self, taker: SocketTaker, outcome: bytes | MeshError) -> None:
+        text = taker.claim.text
+        arriving = self._arriving[text]
+        arriving.remove(taker)
+        if not arriving:
+            del self._arriving[text]
+        words = read(outcome, PlacedWords)
+        if isinstance(words, MeshError):
+            taker.refused(words)
+            if self._asking is not None and not (text in self._registry.live or text in self._arriving):
+                # The home may have said yes, and nobody heard it.
+                self._asking.tell(home_of(text), "left", LeftWords(text.decode(), ANY_EPOCH, 0))
+            return
+        number = words.number
+        if number is None:
+            held = self._registry.live.get(text)
+            known = self._registry.closed.last_number
+            number = held.last_number if held is not None else known(text, self._clock.unix_ms)
+        taker.granted(Placing(number, words.epoch), is_new_here=words.number is not None)
+
+    def adopted(self, machine: int, call: Call, number: int, answer: Exchange) -> None:
+        """Another node lets go of a call whose provider is now here, or behind this node."""
+        arriving = self._arriving.get(call.lambda_id)
+        if arriving and home_of(call.lambda_id) == machine:
+            arriving[0].adopt(call, number, answer)
+        elif not self._homes.adopted(machine, call, number, answer):
+            answer.fault(LambdaLost("the lambda moved on and the call was lost on the way: it may have run"))
+
+    # -- what is held here of another home ----------------------------------------------------------------------
+
+    def release(
+        self, machine: int, text: bytes, keep: Collection[int], link: Linked
+    ) -> tuple[int | None, Callable[[], None]]:
+        """Let a lambda go at the word of its home, ``machine``, with the open calls in ``keep``.
+
+        Returns the number of its last call (``None``: it is not here), and what sends on the calls that waited for it,
+        once the home knows that number.
+        """
+        now = self._relay.time()
+        released = self._registry.release(text, link, keep, now) if home_of(text) == machine else None
+        if released is None:
+            return None, lambda: None
+
+        def deliver() -> None:
+            for waiting in released.waiting:
+                waiting.deliver(link, now)
+
+        return released.number, deliver
+
+    def unanswered(self, text: bytes) -> tuple[int, ...]:
+        """Return the numbers of the calls that whoever re-opens a lambda may answer."""
+        return self._registry.unanswered(text)
+
+    def evict(self, machine: int, words: EvictWords) -> None:
+        """Take a lambda away from its socket at the word of its home."""
+        held = self._registry.live.get(words.id.encode())
+        if held is not None and home_of(held.id) == machine and held.epoch <= words.epoch:
+            reason = _DELETED if words.code == 4410 else _MOVED
+            self._registry.evict(held, words.code, reason, self._relay.time())
+
+    def holding(self, machine: int) -> tuple[str, bytes]:
+        """Return what a node is told first, topic and words: which of its lambdas are held here."""
+        held = [one for one in self._registry.live.values() if home_of(one.id) == machine]
+        words = HoldingWords([(one.id.decode(), one.epoch) for one in held])
+        return "holding", msgspec.json.encode(words)
+
+    def holds_of(self, machine: int) -> bool:
+        """Whether any lambda of that home is held here."""
+        return any(home_of(text) == machine for text in self._registry.live)
+
+    def _departed(self, held: Lambda) -> None:
+        if self._asking is not None and self._is_elsewhere(held.id):
+            words = LeftWords(held.id.decode(), held.epoch, held.last_number)
+            self._asking.tell(home_of(held.id), "left", words)
+
+    # -- questions about one lambda -----------------------------------------------------------------------------
+
+    def show(self, text: bytes, heard: Heard, *, at_holder: bool = False) -> None:
+        """Have ``heard`` told the object of a lambda, or why there is none."""
+        held = self._registry.live.get(text)
+        if held is not None:
+            heard(lambda_object(held))
+        else:
+            self._ask_on(text, "show", heard, at_holder=at_holder)
+
+    def delete(self, text: bytes, heard: Heard) -> None:
+        """Close a lambda for good; ``heard`` is told ``{}``, or why there is none."""
+        if self._is_elsewhere(text):
+            self._ask_on(text, "delete", heard, at_holder=False)
+            return
+        if not self._homes.delete(text):
+            try:
+                self._registry.delete(text, self._relay.time(), self._clock.unix_ms)
+            except MeshError as error:
+                heard(error)
+                return
+        heard(b"{}")
+
+    def _ask_on(self, text: bytes, topic: str, heard: Heard, *, at_holder: bool) -> None:
+        registry, home = self._registry, home_of(text)
+        away = registry.away.get(text)
+        holder = None if away is None else away.machine
+        machine = None if self._asking is None else next_stop(home, registry.machine, holder, 0, at_holder=at_holder)
+        if machine is None or self._asking is None:
+            now = self._relay.time()
+            heard(registry.departure(text, now) if at_holder else registry.absence(text, now))
+        elif isinstance(machine, MeshError):
+            heard(machine)
+        else:
+            words = IdWords(text.decode("latin-1"), at_holder=home == registry.machine)
+            self._asking.ask(machine, topic, words, heard, self._limits.ask_timeout_s)

@@ -1,0 +1,220 @@
+"""The home's part of a re-opening: it checks the key, keeps who holds the lambda, and moves it (contract: re-opening).
+
+Whoever held the lambda before releases it first, with the calls that the new socket keeps. What is decided about one
+lambda is decided one after the other, so that the last to answer ``open`` wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from lambdamesh.core.asking import Asking, read
+from lambdamesh.core.clock import Clock
+from lambdamesh.core.held import Away, Placing, Waiting
+from lambdamesh.core.registry import Registry
+from lambdamesh.core.relay import Relay
+from lambdamesh.core.reopening import Claim, Grant
+from lambdamesh.core.taking import Exchange, Taker
+from lambdamesh.core.words import (
+    ANY_EPOCH,
+    EvictWords,
+    HoldingWords,
+    IdWords,
+    LeftWords,
+    PendingWords,
+    ReleasedWords,
+    ReleaseWords,
+)
+from lambdamesh.errors import LambdaGone, MeshError
+from lambdamesh.protocol.call import Call
+
+RELEASE_S = 2.0
+"""How long a holder has to let go of a lambda, or to say which calls it may still answer."""
+
+_SUPERSEDED, _DELETED = 4409, 4410
+
+
+class Homes:
+    """The lambdas whose home this is. ``mint_key`` makes a resume key for an id at a door."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        relay: Relay,
+        asking: Asking | None,
+        clock: Clock,
+        mint_key: Callable[[bytes, str], bytes],
+    ) -> None:
+        self._registry = registry
+        self._relay = relay
+        self._asking = asking
+        self._clock = clock
+        self._mint_key = mint_key
+
+    # -- a socket wants a lambda --------------------------------------------------------------------------------
+
+    def claim(self, claim: Claim, heard: Callable[[Grant | MeshError], None]) -> None:
+        """Say whether a socket may re-open a lambda, and what it may still answer of it."""
+        refusal = self._registry.refusal(claim, self._clock.unix_ms)
+        if refusal is not None:
+            heard(refusal)
+            return
+        key = self._mint_key(claim.text, claim.door)
+        away = self._registry.away.get(claim.text)
+        if away is None or self._asking is None:
+            heard(Grant(key, self._registry.unanswered(claim.text)))
+            return
+
+        def told(outcome: bytes | MeshError) -> None:
+            words = read(outcome, PendingWords)
+            heard(Grant(key, () if isinstance(words, MeshError) else tuple(words.pending)))
+
+        self._asking.ask(away.machine, "unanswered", IdWords(claim.text.decode()), told, RELEASE_S)
+
+    def take(self, taker: Taker) -> None:
+        """Give a lambda to ``taker``, whose provider has answered ``open``."""
+        text = taker.claim.text
+        away = self._registry.away.get(text)
+        if away is not None and away.mover is not None:
+            away.movers.append(partial(self.take, taker))
+            return
+        refusal = self._registry.refusal(taker.claim, self._clock.unix_ms)
+        if refusal is not None:
+            taker.refused(refusal)
+        elif away is None:
+            self._give(taker)
+        elif away.machine == taker.machine:
+            away.epoch = self._registry.next_epoch(self._clock.unix_ms)
+            taker.granted(Placing(0, away.epoch), is_new_here=False)
+        else:
+            self._move(away, taker)
+
+    def _give(self, taker: Taker) -> None:
+        """Nobody else holds it: it is here, or nowhere."""
+        registry, text, now = self._registry, taker.claim.text, self._relay.time()
+        placing = registry.placing(text, self._clock.unix_ms)
+        if taker.link is None:
+            taker.granted(placing, is_new_here=True)
+            return
+        released = registry.release(text, taker.link, taker.keep, now)
+        registry.away[text] = Away(text, taker.machine, placing.epoch)
+        registry.closed.forget(text)
+        taker.granted(placing, is_new_here=True)
+        if released is not None:
+            taker.deliver(released.waiting, now)
+
+    def _move(self, away: Away, taker: Taker) -> None:
+        assert self._asking is not None, "only a node with links has lambdas that are away"
+        away.mover = taker
+        words = ReleaseWords(away.id.decode(), list(taker.keep))
+        self._asking.ask(away.machine, "release", words, partial(self._released, away, taker), RELEASE_S)
+
+    def _released(self, away: Away, taker: Taker, outcome: bytes | MeshError) -> None:
+        registry, text, now = self._registry, away.id, self._relay.time()
+        if registry.away.get(text) is not away:
+            # It was deleted meanwhile, and the taker knows.
+            return
+        words = read(outcome, ReleasedWords)
+        number = None if isinstance(words, MeshError) else words.number
+        if number is None:
+            number = registry.closed.last_number(text, self._clock.unix_ms)
+        placing = Placing(number, registry.next_epoch(self._clock.unix_ms))
+        away.mover = None
+        waiting, away.waiting = away.waiting or [], None
+        if taker.link is None or not taker.is_there:
+            del registry.away[text]
+        if not taker.is_there:
+            self._end(away, number)
+            _give_up(waiting)
+        else:
+            away.machine, away.epoch = taker.machine, placing.epoch
+            taker.granted(placing, is_new_here=True)
+            taker.deliver(waiting, now)
+        _go_on(away)
+
+    def adopted(self, machine: int, call: Call, number: int, answer: Exchange) -> bool:
+        """Pass a call on that the holder on ``machine`` lets go of; ``False`` where nothing moves from there."""
+        away = self._registry.away.get(call.lambda_id)
+        if away is None or away.mover is None or away.machine != machine:
+            return False
+        away.mover.adopt(call, number, answer)
+        return True
+
+    # -- what holders say ---------------------------------------------------------------------------------------
+
+    def left(self, machine: int, words: LeftWords) -> None:
+        """A lambda has closed at its holder."""
+        away = self._registry.away.get(words.id.encode())
+        if away is None or away.mover is not None or away.machine != machine:
+            return
+        if words.epoch == away.epoch:
+            del self._registry.away[away.id]
+            self._end(away, words.number)
+        elif words.epoch == ANY_EPOCH:
+            del self._registry.away[away.id]
+            self._end(away, self._registry.closed.last_number(away.id, self._clock.unix_ms))
+
+    def holding(self, machine: int, words: HoldingWords) -> None:
+        """A node says which lambdas of this home it holds: believe what is news, correct what has been overtaken."""
+        told = {text.encode(): epoch for text, epoch in words.lambdas}
+        for away in tuple(self._registry.away.values()):
+            if away.machine == machine and away.mover is None and away.id not in told:
+                del self._registry.away[away.id]
+                self._end(away, self._registry.closed.last_number(away.id, self._clock.unix_ms))
+        for text, epoch in told.items():
+            self._hear_of(machine, text, epoch)
+
+    def _hear_of(self, machine: int, text: bytes, epoch: int) -> None:
+        registry = self._registry
+        held, away = registry.live.get(text), registry.away.get(text)
+        known = held.epoch if held is not None else away.epoch if away is not None else -1
+        if registry.closed.is_deleted(text):
+            self._evict(machine, text, epoch, _DELETED)
+        elif away is not None and away.machine == machine:
+            away.epoch = max(away.epoch, epoch)
+        elif epoch <= known or (away is not None and away.mover is not None):
+            self._evict(machine, text, epoch, _SUPERSEDED)
+        else:
+            if held is not None:
+                registry.evict(held, _SUPERSEDED, "superseded by a newer socket on another node", self._relay.time())
+            if away is not None:
+                self._evict(away.machine, text, away.epoch, _SUPERSEDED)
+            registry.next_epoch(epoch)
+            registry.away[text] = Away(text, machine, epoch)
+            registry.closed.forget(text)
+
+    def _evict(self, machine: int, text: bytes, epoch: int, code: int) -> None:
+        if self._asking is not None:
+            self._asking.tell(machine, "evict", EvictWords(text.decode(), epoch, code))
+
+    def delete(self, text: bytes) -> bool:
+        """Close a lambda for good that another node holds; ``False`` where none does."""
+        away = self._registry.away.pop(text, None)
+        if away is None:
+            return False
+        self._registry.closed.bury(text, self._clock.unix_ms)
+        self._evict(away.machine, text, away.epoch, _DELETED)
+        if away.mover is not None:
+            # It is neither here nor there: whoever was to have it is told the same.
+            away.mover.refused(LambdaGone("this lambda was deleted: ask for a new id"))
+            _go_on(away)
+        _give_up(away.waiting or [])
+        return True
+
+    def _end(self, away: Away, number: int) -> None:
+        self._registry.closed.remember(away.id, number, self._relay.time())
+        _give_up(away.waiting or [])
+
+
+def _go_on(away: Away) -> None:
+    """Have those decided on who came while it moved."""
+    movers = tuple(away.movers)
+    away.movers.clear()
+    for mover in movers:
+        mover()
+
+
+def _give_up(waiting: list[Waiting]) -> None:
+    while waiting:
+        waiting.pop(0).give_up(LambdaGone("the lambda closed before it could take the call: ask for a new id"))

@@ -1,0 +1,109 @@
+"""What nodes ask and tell each other beside calls: each topic and what is said of it, as JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ClaimWords(msgspec.Struct, frozen=True, gc=False):
+    """``claim``, to a home: may a socket re-open ``id``? ``key`` is what its client showed at ``door``."""
+
+    id: str
+    key: str
+    door: str
+
+
+class GrantWords(msgspec.Struct, frozen=True, gc=False):
+    """The answer: a fresh key, and the numbers of the calls that the lambda may still answer."""
+
+    resume_key: str
+    pending: list[int] = []
+
+
+class TakeWords(msgspec.Struct, frozen=True, gc=False):
+    """``take``, to a home: the socket has answered ``open`` and keeps the calls in ``keep``."""
+
+    id: str
+    key: str
+    door: str
+    keep: list[int] = []
+
+
+class PlacedWords(msgspec.Struct, frozen=True, gc=False):
+    """The answer: ``number`` of the last call (``None``: the taker held the lambda before, and knows), ``epoch``."""
+
+    epoch: int
+    number: int | None = None
+
+
+class ReleaseWords(msgspec.Struct, frozen=True, gc=False):
+    """``release``, from a home to the holder: somebody else takes the lambda, and keeps the calls in ``keep``."""
+
+    id: str
+    keep: list[int] = []
+
+
+class ReleasedWords(msgspec.Struct, frozen=True, gc=False):
+    """The answer: the number of the last call; ``None`` where the lambda was not there."""
+
+    number: int | None = None
+
+
+class IdWords(msgspec.Struct, frozen=True, gc=False):
+    """``unanswered``, ``show`` or ``delete`` of a lambda; ``at_holder`` where its home has asked the holder."""
+
+    id: str
+    at_holder: bool = False
+
+
+class PendingWords(msgspec.Struct, frozen=True, gc=False):
+    """The answer to ``unanswered``."""
+
+    pending: list[int] = []
+
+
+ANY_EPOCH = -1
+"""Whichever the home has given the holder last."""
+
+
+class LeftWords(msgspec.Struct, frozen=True, gc=False):
+    """``left``, told to a home: the lambda has closed at its holder; ``number`` is that of its last call."""
+
+    id: str
+    epoch: int
+    number: int
+
+
+class HoldingWords(msgspec.Struct, frozen=True, gc=False):
+    """``holding``, told to a home whenever a link to it comes up: all of its lambdas that are held here."""
+
+    lambdas: list[tuple[str, int]] = []
+    """Id and epoch of each."""
+
+
+class EvictWords(msgspec.Struct, frozen=True, gc=False):
+    """``evict``, told to a holder: the lambda is not its own any more, up to ``epoch``. ``code`` closes its socket."""
+
+    id: str
+    epoch: int
+    code: int
+
+
+class ListWords(msgspec.Struct, frozen=True, gc=False):
+    """``list`` or ``count``: the lambdas that a node holds, ``limit`` of them."""
+
+    limit: int = 0
+
+
+class ListedWords(msgspec.Struct, gc=False):
+    """The answer to ``list``: from id to lambda object; ``is_cut`` where there are more."""
+
+    lambdas: dict[str, msgspec.Raw] = {}
+    is_cut: bool = False
+
+
+class EventWords(msgspec.Struct, frozen=True, gc=False):
+    """One of the items that answer ``events``: its name, and its fields as the event has them."""
+
+    event: str
+    fields: dict[str, object] = {}

@@ -1,0 +1,1 @@
+"""Carries calls to another node: batched, bounded, authenticated."""

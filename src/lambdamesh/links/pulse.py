@@ -1,0 +1,45 @@
+"""Whether the other side of a link is still there: a state machine for its pings."""
+
+from __future__ import annotations
+
+from lambdamesh.core.limits import Limits
+
+
+class Pulse:
+    """Pings often while something is in flight, seldom while not. ``heard`` is set by whoever hears anything.
+
+    ``latency_s`` is how long the last answered ping took, ``None`` before the first; ``number`` that of the last ping.
+    Times are monotonic seconds.
+    """
+
+    __slots__ = ("_is_answered", "_limits", "heard", "latency_s", "number", "pinged_at")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._is_answered = True
+        self.heard = False
+        self.latency_s: float | None = None
+        self.number = 0
+        self.pinged_at = 0.0
+
+    def is_silent(self, now: float) -> bool:
+        """Whether nothing at all has come for too long since the last ping."""
+        return not (self._is_answered or self.heard) and now - self.pinged_at >= self._limits.link_silence_s
+
+    def is_due(self, now: float, is_busy: bool) -> bool:
+        """Whether to ping, at one of the ticks that come every ``link_ping_s``; if so, the ping counts as sent."""
+        pause_s = self._limits.link_ping_s if is_busy else self._limits.ping_interval_s
+        # Ticks come a little late: a pause is as long as so many of them.
+        is_early = now - self.pinged_at < pause_s - self._limits.link_ping_s / 2
+        if is_early or not (self._is_answered or self.heard):
+            return False
+        self._is_answered = self.heard = False
+        self.pinged_at = now
+        self.number += 1
+        return True
+
+    def answered(self, number: int, now: float) -> None:
+        """A pong has come."""
+        if number == self.number and not self._is_answered:
+            self._is_answered = True
+            self.latency_s = now - self.pinged_at

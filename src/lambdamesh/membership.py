@@ -1,0 +1,266 @@
+"""A node among others: whom it trusts, how it finds them, the links to them, and what it says of all that."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+import lambdamesh
+from lambdamesh.access.mesh_errors import TrustError
+from lambdamesh.access.mesh_trust import MeshTrust
+from lambdamesh.core.peering import Directory, NodeRecord
+from lambdamesh.directory.nats import Nats
+from lambdamesh.directory.nats_access import NatsAccess
+from lambdamesh.directory.several import Several
+from lambdamesh.directory.static import Static
+from lambdamesh.ids import machine_id_text
+from lambdamesh.links.acquaintance import Acquaintance
+from lambdamesh.links.connection import Wiring
+from lambdamesh.links.dialling import MeshDoor, listen
+from lambdamesh.links.links import Links
+from lambdamesh.settings import ConfigError, Settings, parse_mesh_door, parse_peer
+
+log = structlog.get_logger(__name__)
+
+REPORT_S = 5.0
+"""When a node says at the latest what it has joined, or why not."""
+_SETTLE_S = 0.5
+_QUIET_S = 2.0
+_INSTANCE_BYTES = 8
+
+
+class Membership:
+    """This node in its mesh. Made inside of an event loop; ``failed`` is told why the node may not go on.
+
+    Raises:
+        ConfigError: a secret, a certificate or an address cannot be used.
+    """
+
+    def __init__(self, settings: Settings, machine: int, host: str) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._me = NodeRecord(
+            machine=machine,
+            instance=secrets.token_hex(_INSTANCE_BYTES),
+            host=host,
+            version=lambdamesh.__version__,
+            started_at=time.time(),
+        )
+        self._trust = _trust(settings, machine)
+        self.directory = self._directory()
+        self._acquaintance = Acquaintance(self._me, self.directory, is_by_word=settings.nats is None)
+        self.links: Links
+        self.failed: Callable[[str], None] = lambda _reason: None
+        self._door: MeshDoor | None = None
+        self._complete = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._report_handle: asyncio.TimerHandle | None = None
+        self._has_reported = False
+
+    def _directory(self) -> Directory:
+        settings = self._settings
+        directories: list[Directory] = []
+        if settings.peer or settings.nats is None:
+            directories.append(Static(settings.peer))
+        if settings.nats is not None:
+            access = NatsAccess(
+                settings.nats,
+                creds_file=settings.nats_creds,
+                nkey_file=settings.nats_nkey,
+                tls_ca=settings.nats_tls_ca,
+                tls_cert=settings.nats_tls_cert,
+                tls_key=settings.nats_tls_key,
+            )
+            directories.append(Nats(access, self._probe))
+        return directories[0] if len(directories) == 1 else Several(tuple(directories))
+
+    async def _probe(self, address: str) -> NodeRecord | None:
+        return await self.links.dialler.probe(address)
+
+    def link(self, wiring: Wiring) -> Links:
+        """Make the links of this node."""
+        self.links = Links(wiring, self._acquaintance, self.directory, self._trust)
+        return self.links
+
+    # -- start and end ------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the mesh door and begin to look for others.
+
+        Raises:
+            ConfigError: the address of the door cannot be had.
+        """
+        text = self._settings.mesh_address or ""
+        address = parse_mesh_door(text)
+        try:
+            sock = listen(address.host, address.port)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigError(f"mesh = {text}: cannot listen there ({reason}): choose another with --mesh") from None
+        limits = self._settings.limits
+        self._door = MeshDoor(sock, self.links.connection, self._trust, limits.link_hello_s)
+        self._door.turned_away = self.links.turned_away
+        self._me = self._acquaintance.me = self._advertised(self._door.address)
+        self.links.start()
+        self._door.open(limits.link_arriving)
+        log.info("listening", door="mesh", address=self._door.address, advertised=self._me.address)
+        self.directory.changed = self._changed
+        self.directory.failed = self.failed
+        self._tasks.append(self._loop.create_task(self._begin()))
+        self._report_handle = self._loop.call_later(REPORT_S, self._report)
+
+    async def _begin(self) -> None:
+        await self.directory.start(self._me)
+        self._changed()
+
+    async def complete(self) -> None:
+        """Wait until every machine that there is would be known here."""
+        await self._complete.wait()
+
+    async def stop(self) -> None:
+        """Leave the mesh: links close once nothing is in flight on them."""
+        if self._report_handle is not None:
+            self._report_handle.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.directory.stop(), _QUIET_S)
+        self.links.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.links.quiet.wait(), _QUIET_S)
+        self.links.abort()
+        if self._door is not None:
+            self._door.close()
+        for task in self._tasks:
+            task.cancel()
+
+    def reload(self) -> None:
+        """Read secret or certificates again, for the handshakes from now on; links that are up stay."""
+        try:
+            self._trust.reload()
+        except TrustError as error:
+            log.error("mesh_trust_not_reloaded", why=str(error))
+        else:
+            log.info("mesh_trust_reloaded")
+
+    def _advertised(self, listening: str) -> NodeRecord:
+        """Say where others dial this node; ``:port`` where they are to see for themselves."""
+        host, _, port = listening.rpartition(":")
+        address = self._settings.advertise or listening
+        if self._settings.advertise is None and host in ("0.0.0.0", "[::]"):
+            own = self._own_address()
+            address = f"{own}:{port}"
+        return msgspec.structs.replace(self._me, address=address)
+
+    def _own_address(self) -> str:
+        """Ask the system by which address this machine would talk to the first of the others."""
+        if self._settings.peer:
+            target = parse_peer(self._settings.peer[0])
+            place = (target.host, target.port)
+        elif self._settings.nats is not None:
+            parts = urlsplit(self._settings.nats.partition(",")[0].strip())
+            place = (parts.hostname or "", parts.port or 4222)
+        else:
+            return ""
+        try:
+            family, kind, protocol, _, found = socket.getaddrinfo(*place, type=socket.SOCK_DGRAM)[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.connect(found)
+                own = str(probe.getsockname()[0])
+        except OSError:
+            return ""
+        return f"[{own}]" if ":" in own else own
+
+    # -- what it says -------------------------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        self.links.refresh()
+        if self.directory.complete() and not self._complete.is_set():
+            self._complete.set()
+            self._loop.call_later(_SETTLE_S, self._report)
+
+    def _report(self) -> None:
+        """Say once what was joined, or what is wrong and how to mend it."""
+        if self._has_reported:
+            return
+        self._has_reported = True
+        nodes = self.directory.nodes()
+        known = [f"{record.host or machine_id_text(record.machine)} at {record.address}" for record in nodes[:8]]
+        why = self.trouble()
+        if why is not None:
+            log.warning("mesh_incomplete", why=why, nodes=len(nodes))
+        elif nodes:
+            log.info("mesh_joined", nodes=len(nodes), known=known)
+        else:
+            log.info("mesh_empty", why="no other node is there yet; they find this one", dial=self._me.address)
+
+    def trouble(self) -> str | None:
+        """Say in a sentence why this node does not see the whole mesh, and what to do; ``None`` where all is well."""
+        reasons = [reason for reason in (self.directory.trouble(), *self.links.dialler.trouble.values()) if reason]
+        return "; ".join(dict.fromkeys(reasons)) or None
+
+    @property
+    def address(self) -> str:
+        """Where other nodes dial this one."""
+        return self._me.address
+
+    def machines(self) -> tuple[int, ...]:
+        """Every other node that counts as alive."""
+        now_s = time.time()
+        records = self.directory.nodes()
+        return tuple(record.machine for record in records if self._is_alive(record.machine, now_s))
+
+    def _is_alive(self, machine: int, unix_s: float) -> bool:
+        peer = self.links.peer(machine)
+        return (peer is not None and peer.is_up()) or self.directory.is_alive(machine, unix_s)
+
+    def listing(self, unix_s: float, lambdas: int) -> list[dict[str, object]]:
+        """Every node, this one first (contract: ``/peers``)."""
+        mine = _row(self._me, unix_s, is_alive=True) | {"me": True, "state": "me", "latency_ms": 0, "lambdas": lambdas}
+        return [mine, *(self._row_of(record, unix_s) for record in self.directory.nodes())]
+
+    def _row_of(self, record: NodeRecord, unix_s: float) -> dict[str, object]:
+        peer = self.links.peer(record.machine)
+        is_alive = self._is_alive(record.machine, unix_s)
+        best = None if peer is None else peer.best
+        heard_s = unix_s if best is not None else self.directory.heard_at(record.machine) or 0.0
+        latency_s = None if best is None else best.pulse.latency_s
+        state = "idle" if peer is None else peer.state.value
+        return _row(record, heard_s, is_alive=is_alive) | {
+            "me": False,
+            "state": state if is_alive or state == "down" else "dead",
+            "latency_ms": None if latency_s is None else round(latency_s * 1000, 3),
+            "lambdas": None if best is None else best.peer_lambdas,
+        }
+
+
+def _trust(settings: Settings, machine: int) -> MeshTrust:
+    try:
+        return MeshTrust(
+            machine=machine,
+            secret_file=settings.mesh_secret_file,
+            ca_file=settings.mesh_ca,
+            cert_file=settings.mesh_cert,
+            key_file=settings.mesh_key,
+        )
+    except TrustError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _row(record: NodeRecord, heard_s: float, *, is_alive: bool) -> dict[str, object]:
+    heard = datetime.fromtimestamp(heard_s, UTC).astimezone().isoformat(timespec="milliseconds")
+    return {
+        "machine_id": machine_id_text(record.machine),
+        "host": record.host,
+        "address": record.address,
+        "version": record.version,
+        "heartbeat": heard,
+        "alive": is_alive,
+    }
