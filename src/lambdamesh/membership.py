@@ -19,7 +19,7 @@ from lambdamesh.access.mesh_errors import TrustError
 from lambdamesh.access.mesh_trust import MeshTrust
 from lambdamesh.core.peering import Directory, NodeRecord
 from lambdamesh.directory.nats import Nats
-from lambdamesh.directory.nats_access import NatsAccess
+from lambdamesh.directory.nats_access import DEFAULT_PORT, NatsAccess
 from lambdamesh.directory.several import Several
 from lambdamesh.directory.static import Static
 from lambdamesh.ids import machine_id_text
@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 REPORT_S = 5.0
 """When a node says at the latest what it has joined, or why not."""
+_RESOLVE_S = 2.0
 _SETTLE_S = 0.5
 _QUIET_S = 2.0
 _INSTANCE_BYTES = 8
@@ -109,7 +110,7 @@ class Membership:
         limits = self._settings.limits
         self._door = MeshDoor(sock, self.links.connection, self._trust, limits.link_hello_s)
         self._door.turned_away = self.links.turned_away
-        self._me = self._acquaintance.me = self._advertised(self._door.address)
+        self._be(_without_everywhere(self._settings.advertise or self._door.address))
         self.links.start()
         self._door.open(limits.link_arriving)
         log.info("listening", door="mesh", address=self._door.address, advertised=self._me.address)
@@ -118,7 +119,13 @@ class Membership:
         self._tasks.append(self._loop.create_task(self._begin()))
         self._report_handle = self._loop.call_later(REPORT_S, self._report)
 
+    def _be(self, address: str) -> None:
+        """Tell others to dial ``address``; ``:port`` where they are to see for themselves."""
+        self._me = self._acquaintance.me = msgspec.structs.replace(self._me, address=address)
+
     async def _begin(self) -> None:
+        if self._me.address.startswith(":"):
+            self._be(await self._own_address() + self._me.address)
         await self.directory.start(self._me)
         self._changed()
 
@@ -132,12 +139,12 @@ class Membership:
             self._report_handle.cancel()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.directory.stop(), _QUIET_S)
+        if self._door is not None:
+            self._door.close()
         self.links.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.links.quiet.wait(), _QUIET_S)
         self.links.abort()
-        if self._door is not None:
-            self._door.close()
         for task in self._tasks:
             task.cancel()
 
@@ -150,29 +157,23 @@ class Membership:
         else:
             log.info("mesh_trust_reloaded")
 
-    def _advertised(self, listening: str) -> NodeRecord:
-        """Say where others dial this node; ``:port`` where they are to see for themselves."""
-        host, _, port = listening.rpartition(":")
-        address = self._settings.advertise or listening
-        if self._settings.advertise is None and host in ("0.0.0.0", "[::]"):
-            own = self._own_address()
-            address = f"{own}:{port}"
-        return msgspec.structs.replace(self._me, address=address)
-
-    def _own_address(self) -> str:
+    async def _own_address(self) -> str:
         """Ask the system by which address this machine would talk to the first of the others."""
         if self._settings.peer:
             target = parse_peer(self._settings.peer[0])
-            place = (target.host, target.port)
+            host, port = target.host, target.port
         elif self._settings.nats is not None:
             parts = urlsplit(self._settings.nats.partition(",")[0].strip())
-            place = (parts.hostname or "", parts.port or 4222)
+            host, port = parts.hostname or "", parts.port or DEFAULT_PORT
         else:
             return ""
         try:
-            family, kind, protocol, _, found = socket.getaddrinfo(*place, type=socket.SOCK_DGRAM)[0]
+            async with asyncio.timeout(_RESOLVE_S):
+                places = await self._loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+            family, kind, protocol, _, place = places[0]
             with socket.socket(family, kind, protocol) as probe:
-                probe.connect(found)
+                # A datagram socket sends nothing when it is connected.
+                probe.connect(place)
                 own = str(probe.getsockname()[0])
         except OSError:
             return ""
@@ -239,6 +240,12 @@ class Membership:
             "latency_ms": None if latency_s is None else round(latency_s * 1000, 3),
             "lambdas": None if best is None else best.peer_lambdas,
         }
+
+
+def _without_everywhere(address: str) -> str:
+    """Leave the host out that stands for every address of this machine: nobody else can dial it."""
+    host, _, port = address.rpartition(":")
+    return f":{port}" if host in ("0.0.0.0", "[::]") else address
 
 
 def _trust(settings: Settings, machine: int) -> MeshTrust:

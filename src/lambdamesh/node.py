@@ -7,7 +7,6 @@ import contextlib
 import errno
 import gc
 import os
-import resource
 import signal
 import socket
 import time
@@ -38,7 +37,7 @@ from lambdamesh.core.wheel import Wheel
 from lambdamesh.directory.alone import Alone
 from lambdamesh.door.door import Core, Door, Facts
 from lambdamesh.door.http import HttpConnection
-from lambdamesh.door.listening import Listener, Population, listen_tcp, listen_unix
+from lambdamesh.door.listening import Listener, Population, connection_limit, listen_tcp, listen_unix
 from lambdamesh.door.routes import Routes
 from lambdamesh.errors import Draining
 from lambdamesh.ids import Rays, machine_id_text
@@ -57,8 +56,6 @@ log = structlog.get_logger(__name__)
 
 SWEEP_S = 0.02
 _SLOT_S = 0.01
-_RESERVED_DESCRIPTORS = 64
-_LEAST_CONNECTIONS = 16
 _CLOSE_PAUSE_S = 0.01
 _FORGET_EVERY_S = 60.0
 _WORKER = 0
@@ -86,7 +83,8 @@ async def _run(settings: Settings, state: State) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop)
-    loop.add_signal_handler(signal.SIGHUP, node.reload)
+    if settings.joins:
+        loop.add_signal_handler(signal.SIGHUP, node.reload)
     node.join()
     if settings.require_directory:
         await node.complete()
@@ -124,7 +122,7 @@ class Node:
             if self.door.mesh_events is not None:
                 self._reception.follow = self.door.mesh_events.follow
         self._core.registry.publish = self._publish
-        limit = self._limits.connections or _descriptor_limit()
+        limit = self._limits.connections or connection_limit()
         self._population = Population(limit, self._core.counters, self._core.wheel, self._core.clock)
         self.door.connection_closed = self._population.left
         self._listeners: list[Listener] = []
@@ -166,7 +164,7 @@ class Node:
             wiring.holds = lambda: len(core.registry.live)
             links = core.relay.links = membership.link(wiring)
             asking = Asking(links, core.wheel, time.monotonic)
-        homes = Homes(core.registry, core.relay, asking, core.clock, self._mint_key)
+        homes = self._homes = Homes(core.registry, core.relay, asking, core.clock, self._mint_key)
         core.claims = Claims(core.registry, core.relay, homes, asking, core.clock, self._limits)
         core.others = None
         if membership is not None and links is not None and asking is not None:
@@ -269,6 +267,8 @@ class Node:
         if now >= self._forget_at:
             self._forget_at = now + _FORGET_EVERY_S
             self._state.forget_deleted(clock.unix_ms / 1000)
+            if self._membership is not None:
+                self._homes.forget_lost(self._membership.links.is_up, now)
 
     # -- what it tells ------------------------------------------------------------------------------------------
 
@@ -310,11 +310,11 @@ class Node:
     async def stopped(self) -> None:
         """Wait until somebody stops the node, drain it, and return when it has ended."""
         await self._stopping.wait()
-        log.info("draining", calls=calls_in_flight(self._core.registry), sockets=len(self.door.sockets))
+        log.info("draining", calls=self._calls_in_flight(), sockets=len(self.door.sockets))
         self.door.is_ready = False
         self._core.relay.draining = True
         self._core.registry.drain(time.monotonic())
-        await self._until(lambda: calls_in_flight(self._core.registry) == 0, self._limits.drain_s)
+        await self._until(lambda: self._calls_in_flight() == 0, self._limits.drain_s)
         await self._close_sockets()
         for connection in tuple(self.door.connections):
             connection.drain()
@@ -326,6 +326,10 @@ class Node:
             self._tick_handle.cancel()
         self._mint.lower_floor()
         log.info("stopped", hurried=self._hurry.is_set())
+
+    def _calls_in_flight(self) -> int:
+        passing = 0 if self._membership is None else self._membership.links.calls_in_flight()
+        return calls_in_flight(self._core.registry) + passing
 
     async def _close_sockets(self) -> None:
         sockets = tuple(self.door.sockets)
@@ -377,15 +381,6 @@ def _local_door(settings: Settings) -> LocalDoor:
         is_behind_proxy=settings.local_behind_proxy,
         token=token,
     )
-
-
-def _descriptor_limit() -> int:
-    """Raise the limit of file descriptors as far as it goes; return how many connections that leaves room for."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        soft = hard
-    return max(soft - _RESERVED_DESCRIPTORS, _LEAST_CONNECTIONS)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

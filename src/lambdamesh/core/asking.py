@@ -9,7 +9,7 @@ import msgspec
 
 from lambdamesh.core.ports import Links, Provider
 from lambdamesh.core.wheel import Slot, Wheel
-from lambdamesh.errors import MeshError, PeerUnreachable
+from lambdamesh.errors import LambdaLost, MeshError, PeerUnreachable
 from lambdamesh.ids import machine_id_text
 
 Heard = Callable[[bytes | MeshError], None]
@@ -53,6 +53,10 @@ class Question:
 
     def fault(self, error: MeshError) -> None:
         """It refused, or cannot be reached."""
+        if isinstance(error, LambdaLost):
+            error = PeerUnreachable(
+                f"the node {machine_id_text(self._machine)} went away before it answered: try again"
+            )
         self._end(error)
 
     def moved(self, provider: Provider, number: int) -> None:

@@ -17,7 +17,7 @@ from lambdamesh.core.homes import Homes
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.listing import lambda_object
 from lambdamesh.core.ports import Linked, Seat
-from lambdamesh.core.registry import Registry
+from lambdamesh.core.registry import DRAINED, Registry
 from lambdamesh.core.relay import Relay
 from lambdamesh.core.reopening import Claim, Grant
 from lambdamesh.core.routing import home_of, next_stop
@@ -115,9 +115,10 @@ class Claims:
 
     def adopted(self, machine: int, call: Call, number: int, answer: Exchange) -> None:
         """Another node lets go of a call whose provider is now here, or behind this node."""
-        arriving = self._arriving.get(call.lambda_id)
-        if arriving and home_of(call.lambda_id) == machine:
-            arriving[0].adopt(call, number, answer)
+        arriving = self._arriving.get(call.lambda_id, ()) if home_of(call.lambda_id) == machine else ()
+        keeper = next((taker for taker in arriving if number in taker.keep), None)
+        if keeper is not None:
+            keeper.adopt(call, number, answer)
         elif not self._homes.adopted(machine, call, number, answer):
             answer.fault(LambdaLost("the lambda moved on and the call was lost on the way: it may have run"))
 
@@ -137,8 +138,8 @@ class Claims:
             return None, lambda: None
 
         def deliver() -> None:
-            for waiting in released.waiting:
-                waiting.deliver(link, now)
+            while released.waiting:
+                released.waiting.pop(0).deliver(link, now)
 
         return released.number, deliver
 
@@ -155,18 +156,22 @@ class Claims:
 
     def holding(self, machine: int) -> tuple[str, bytes]:
         """Return what a node is told first, topic and words: which of its lambdas are held here."""
-        held = [one for one in self._registry.live.values() if home_of(one.id) == machine]
-        words = HoldingWords([(one.id.decode(), one.epoch) for one in held])
-        return "holding", msgspec.json.encode(words)
+        registry = self._registry
+        held = [(text.decode(), registry.live[text].epoch) for text in registry.abroad.get(machine, ())]
+        return "holding", msgspec.json.encode(HoldingWords(held))
 
-    def holds_of(self, machine: int) -> bool:
-        """Whether any lambda of that home is held here."""
-        return any(home_of(text) == machine for text in self._registry.live)
+    def homes(self) -> Collection[int]:
+        """Return the machines that are home to lambdas held here."""
+        return self._registry.abroad.keys()
 
-    def _departed(self, held: Lambda) -> None:
-        if self._asking is not None and self._is_elsewhere(held.id):
-            words = LeftWords(held.id.decode(), held.epoch, held.last_number)
-            self._asking.tell(home_of(held.id), "left", words)
+    def _departed(self, held: Lambda, reason: str) -> None:
+        if self._asking is None or held.id in self._arriving:
+            # Whether a socket that is about to take it gets it decides whether it has left.
+            return
+        words = LeftWords(held.id.decode(), held.epoch, held.last_number)
+        if reason == DRAINED and held.grace_s > 0:
+            words.grace_s, words.code, words.headers = held.grace_s, held.code, msgspec.Raw(held.headers)
+        self._asking.tell(home_of(held.id), "left", words)
 
     # -- questions about one lambda -----------------------------------------------------------------------------
 

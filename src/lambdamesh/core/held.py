@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lambdamesh.core.ports import Provider, Seat
 from lambdamesh.core.reopening import Claim
 from lambdamesh.core.wheel import Slot
 from lambdamesh.errors import MeshError
-from lambdamesh.protocol.call import Call
+
+if TYPE_CHECKING:
+    from lambdamesh.core.taking import Taker
 
 
 class Waiting(Protocol):
@@ -40,15 +42,15 @@ class Lambda:
 
     __slots__ = ("_expired", "code", "epoch", "grace_s", "headers", "id", "left", "number", "seat", "slot", "waiting")
 
-    def __init__(self, claim: Claim, seat: Seat, expired: Callable[[Lambda, str, float], None]) -> None:
+    def __init__(self, claim: Claim, code: str, expired: Callable[[Lambda, str, float], None]) -> None:
         self._expired = expired
         self.id = claim.text
-        self.code = seat.code
+        self.code = code
         self.headers = claim.headers
         self.grace_s = claim.grace_s
         self.number = 0
         self.epoch = 0
-        self.seat: Seat | None = seat
+        self.seat: Seat | None = None
         self.left: Provider | None = None
         self.waiting: list[Waiting] | None = None
         self.slot: Slot | None = None
@@ -80,16 +82,6 @@ class Lambda:
             self.slot = None
 
 
-class Mover(Protocol):
-    """Whoever is about to get a lambda that is away (``core.taking.Taker``)."""
-
-    def adopt(self, call: Call, number: int, answer: Any) -> None:
-        """Have it answer call ``number``, which runs since before."""
-
-    def refused(self, error: MeshError) -> None:
-        """It does not get it."""
-
-
 class Away:
     """A lambda whose home this is and that ``machine`` holds.
 
@@ -104,8 +96,8 @@ class Away:
         self.epoch = epoch
         self.left: Provider | None = None
         self.waiting: list[Waiting] | None = None
-        self.mover: Mover | None = None
-        self.movers: deque[Callable[[], None]] = deque()
+        self.mover: Taker | None = None
+        self.movers: deque[Taker] = deque()
 
 
 class Placing:

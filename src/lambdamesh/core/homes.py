@@ -15,6 +15,7 @@ from lambdamesh.core.held import Away, Placing, Waiting
 from lambdamesh.core.registry import Registry
 from lambdamesh.core.relay import Relay
 from lambdamesh.core.reopening import Claim, Grant
+from lambdamesh.core.routing import home_of
 from lambdamesh.core.taking import Exchange, Taker
 from lambdamesh.core.words import (
     ANY_EPOCH,
@@ -26,7 +27,7 @@ from lambdamesh.core.words import (
     ReleasedWords,
     ReleaseWords,
 )
-from lambdamesh.errors import LambdaGone, MeshError
+from lambdamesh.errors import LambdaGone, MeshError, PeerUnreachable
 from lambdamesh.protocol.call import Call
 
 RELEASE_S = 2.0
@@ -51,6 +52,8 @@ class Homes:
         self._asking = asking
         self._clock = clock
         self._mint_key = mint_key
+        self._lost_at: dict[int, float] = {}
+        """Since when a holder could not be reached."""
 
     # -- a socket wants a lambda --------------------------------------------------------------------------------
 
@@ -74,10 +77,13 @@ class Homes:
 
     def take(self, taker: Taker) -> None:
         """Give a lambda to ``taker``, whose provider has answered ``open``."""
+        if not taker.is_there:
+            # It was given up while it waited for its turn: nobody would know that it has the lambda.
+            return
         text = taker.claim.text
         away = self._registry.away.get(text)
         if away is not None and away.mover is not None:
-            away.movers.append(partial(self.take, taker))
+            away.movers.append(taker)
             return
         refusal = self._registry.refusal(taker.claim, self._clock.unix_ms)
         if refusal is not None:
@@ -85,7 +91,6 @@ class Homes:
         elif away is None:
             self._give(taker)
         elif away.machine == taker.machine:
-            away.epoch = self._registry.next_epoch(self._clock.unix_ms)
             taker.granted(Placing(0, away.epoch), is_new_here=False)
         else:
             self._move(away, taker)
@@ -97,12 +102,22 @@ class Homes:
         if taker.link is None:
             taker.granted(placing, is_new_here=True)
             return
-        released = registry.release(text, taker.link, taker.keep, now)
-        registry.away[text] = Away(text, taker.machine, placing.epoch)
         registry.closed.forget(text)
+        away = registry.away[text] = Away(text, taker.machine, placing.epoch)
+        # Those whose calls end because of the move may call at once: they wait until it is done.
+        away.mover = taker
+        released = registry.release(text, taker.link, taker.keep, now)
+        if registry.away.get(text) is not away:
+            # It was deleted by one of them.
+            self._end(away, placing.number)
+            _give_up(released.waiting if released is not None else [])
+            return
+        away.mover = None
+        waiting, away.waiting = away.waiting or [], None
         taker.granted(placing, is_new_here=True)
-        if released is not None:
-            taker.deliver(released.waiting, now)
+        taker.deliver(released.waiting if released is not None else [], now)
+        taker.deliver(waiting, now)
+        self._go_on(away)
 
     def _move(self, away: Away, taker: Taker) -> None:
         assert self._asking is not None, "only a node with links has lambdas that are away"
@@ -131,7 +146,7 @@ class Homes:
             away.machine, away.epoch = taker.machine, placing.epoch
             taker.granted(placing, is_new_here=True)
             taker.deliver(waiting, now)
-        _go_on(away)
+        self._go_on(away)
 
     def adopted(self, machine: int, call: Call, number: int, answer: Exchange) -> bool:
         """Pass a call on that the holder on ``machine`` lets go of; ``False`` where nothing moves from there."""
@@ -148,7 +163,11 @@ class Homes:
         away = self._registry.away.get(words.id.encode())
         if away is None or away.mover is not None or away.machine != machine:
             return
-        if words.epoch == away.epoch:
+        if words.epoch == away.epoch and words.grace_s > 0:
+            del self._registry.away[away.id]
+            claim = Claim(away.id, False, grace_s=words.grace_s, headers=bytes(words.headers))
+            self._registry.park(claim, words.code, Placing(words.number, words.epoch), self._relay.time())
+        elif words.epoch == away.epoch:
             del self._registry.away[away.id]
             self._end(away, words.number)
         elif words.epoch == ANY_EPOCH:
@@ -159,7 +178,9 @@ class Homes:
         """A node says which lambdas of this home it holds: believe what is news, correct what has been overtaken."""
         told = {text.encode(): epoch for text, epoch in words.lambdas}
         for away in tuple(self._registry.away.values()):
-            if away.machine == machine and away.mover is None and away.id not in told:
+            if away.mover is not None:
+                _abandon(away, machine)
+            elif away.machine == machine and away.id not in told:
                 del self._registry.away[away.id]
                 self._end(away, self._registry.closed.last_number(away.id, self._clock.unix_ms))
         for text, epoch in told.items():
@@ -167,12 +188,15 @@ class Homes:
 
     def _hear_of(self, machine: int, text: bytes, epoch: int) -> None:
         registry = self._registry
+        if home_of(text) != registry.machine:
+            return
         held, away = registry.live.get(text), registry.away.get(text)
         known = held.epoch if held is not None else away.epoch if away is not None else -1
         if registry.closed.is_deleted(text):
             self._evict(machine, text, epoch, _DELETED)
         elif away is not None and away.machine == machine:
-            away.epoch = max(away.epoch, epoch)
+            # A grant that was lost on the way has not reached it: it knows best what it has.
+            away.epoch = epoch
         elif epoch <= known or (away is not None and away.mover is not None):
             self._evict(machine, text, epoch, _SUPERSEDED)
         else:
@@ -198,21 +222,39 @@ class Homes:
         if away.mover is not None:
             # It is neither here nor there: whoever was to have it is told the same.
             away.mover.refused(LambdaGone("this lambda was deleted: ask for a new id"))
-            _go_on(away)
+            self._go_on(away)
         _give_up(away.waiting or [])
         return True
+
+    def forget_lost(self, is_up: Callable[[int], bool], now: float) -> None:
+        """Give up, one by one, the lambdas of holders that have not come back for as long as ids are remembered."""
+        for machine in {away.machine for away in self._registry.away.values()} - self._lost_at.keys():
+            if not is_up(machine):
+                self._lost_at[machine] = now
+        for machine, lost_at in tuple(self._lost_at.items()):
+            if is_up(machine):
+                del self._lost_at[machine]
+            elif now - lost_at >= self._relay.limits.gone_ttl_s:
+                del self._lost_at[machine]
+                self.holding(machine, HoldingWords())
+
+    def _go_on(self, away: Away) -> None:
+        """Have those decided on who came while it moved."""
+        movers = tuple(away.movers)
+        away.movers.clear()
+        for mover in movers:
+            self.take(mover)
 
     def _end(self, away: Away, number: int) -> None:
         self._registry.closed.remember(away.id, number, self._relay.time())
         _give_up(away.waiting or [])
 
 
-def _go_on(away: Away) -> None:
-    """Have those decided on who came while it moved."""
-    movers = tuple(away.movers)
-    away.movers.clear()
-    for mover in movers:
-        mover()
+def _abandon(away: Away, machine: int) -> None:
+    """A link to ``machine`` has come up anew: whoever asked over the one before does not hear the answer."""
+    for taker in (away.mover, *away.movers):
+        if taker is not None and taker.machine == machine:
+            taker.refused(PeerUnreachable("the link ended before the lambda was there: try again"))
 
 
 def _give_up(waiting: list[Waiting]) -> None:

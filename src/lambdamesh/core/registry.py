@@ -11,7 +11,7 @@ from lambdamesh.core.held import Away, Lambda, Placing, Waiting
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.ports import Directory, Linked, Provider, Seat
 from lambdamesh.core.reopening import FUTURE_MS, Claim, refusal_of
-from lambdamesh.core.routing import Place, out_of_reach, place_of
+from lambdamesh.core.routing import Place, home_of, out_of_reach, place_of
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.errors import BadRequest, Draining, LambdaGone, LambdaLost, LambdaNotFound, MeshError, Recovering
 from lambdamesh.ids import LambdaId, parse_lambda_id
@@ -19,6 +19,9 @@ from lambdamesh.protocol.call import Call
 
 Publish = Callable[[Lambda, str, str], None]
 """Told of each lambda, ``open`` or ``close``, and ``reopened``, ``new`` or the reason of the close."""
+
+DRAINED = "drained"
+"""The reason of a close because the node goes down."""
 
 MOVED = "moved"
 """The reason of a close, on this node only, of a lambda that was re-opened on another."""
@@ -47,14 +50,16 @@ class Registry:
         """What is held here, from whatever home."""
         self.away: dict[bytes, Away] = {}
         """What has its home here and is held elsewhere."""
+        self.abroad: dict[int, set[bytes]] = {}
+        """What is held here of other homes, by their machine."""
         self.machine = machine
         self.started_at = 0.0
         self.started_ms = 0
         self.last_minted_ms = 0
         self.claimed: Callable[[LambdaId], None] = lambda _lambda_id: None
         """Told of each id of this home that is re-opened, which may be ahead of those that are minted."""
-        self.departed: Callable[[Lambda], None] = lambda _lambda: None
-        """Told of each lambda that has closed here."""
+        self.departed: Callable[[Lambda, str], None] = lambda _lambda, _reason: None
+        """Told of each lambda of another home that has closed here, and why."""
         self._is_draining = False
         self.publish: Publish = lambda _lambda, _kind, _detail: None
         self._limits = limits
@@ -148,8 +153,10 @@ class Registry:
         """Give the lambda of ``claim``, which is granted, to ``seat``."""
         held = self.live.get(claim.text)
         if held is None:
-            held = self.live[claim.text] = Lambda(claim, seat, self.close)
+            held = Lambda(claim, seat.code, self.close)
+            held.seat = seat
             seat.provider.number = held.number = placing.number
+            self._enter(held)
         else:
             self._replace(held, claim, seat, keep)
         held.epoch = placing.epoch
@@ -162,6 +169,28 @@ class Registry:
         self.publish(held, "open", "new" if claim.is_new else "reopened")
         while held.waiting:
             held.waiting.pop(0).deliver(seat.provider, now)
+
+    def park(self, claim: Claim, code: str, placing: Placing, now: float) -> None:
+        """Have a lambda of this home wait here for its grace: the node that held it is going down."""
+        held = Lambda(claim, code, self.close)
+        held.number, held.epoch = placing.number, placing.epoch
+        held.slot = self._wheel.add(held, now + held.grace_s)
+        self._enter(held)
+
+    def _enter(self, held: Lambda) -> None:
+        self.live[held.id] = held
+        home = home_of(held.id)
+        if home != self.machine:
+            self.abroad.setdefault(home, set()).add(held.id)
+
+    def _remove(self, text: bytes) -> Lambda | None:
+        held = self.live.pop(text, None)
+        home = home_of(text)
+        if held is not None and home != self.machine:
+            self.abroad[home].discard(text)
+            if not self.abroad[home]:
+                del self.abroad[home]
+        return held
 
     def _note(self, lambda_id: LambdaId) -> None:
         if place_of(lambda_id, self.machine) is Place.HERE:
@@ -181,7 +210,7 @@ class Registry:
 
     def release(self, text: bytes, link: Linked, keep: Collection[int], now: float) -> Released | None:
         """Let the lambda move to whoever is behind ``link``, with the open calls in ``keep``; ``None`` if not here."""
-        held = self.live.pop(text, None)
+        held = self._remove(text)
         if held is None:
             return None
         before, number = held.provider, held.last_number
@@ -217,7 +246,7 @@ class Registry:
 
     def close(self, held: Lambda, reason: str, now: float) -> None:
         """End ``held`` for everyone; its id is remembered as gone."""
-        if self.live.pop(held.id, None) is None:
+        if self._remove(held.id) is None:
             return
         self.closed.remember(held.id, held.last_number, now)
         self._counters.lambdas_closed += 1
@@ -228,7 +257,8 @@ class Registry:
             left.end(LambdaLost("the provider did not come back before it answered: the call may have run"))
         while held.waiting:
             held.waiting.pop(0).give_up(LambdaGone("the lambda closed before it could take the call: ask for a new id"))
-        self.departed(held)
+        if home_of(held.id) != self.machine:
+            self.departed(held, reason)
 
     def delete(self, text: bytes, now: float, now_ms: int) -> None:
         """Close a lambda for good: its keys are void.
@@ -261,7 +291,7 @@ class Registry:
             while held.waiting:
                 held.waiting.pop(0).give_up(Draining("this node is going down: call again, or another node"))
             if held.seat is None:
-                self.close(held, "drained", now)
+                self.close(held, DRAINED, now)
 
 
 def _hand_over(before: Provider, provider: Provider, keep: Collection[int]) -> None:

@@ -123,7 +123,7 @@ class Relay:
         if not seat.is_up:
             flight.hold(call)
         flight.number = link.call(call, flight)
-        return flight
+        return flight if flight.number else None
 
     def _notify_elsewhere(self, call: Call, answer: Answer, now: float) -> Flight | None:
         away = self._registry.away.get(call.lambda_id)
@@ -140,7 +140,7 @@ class Relay:
         if not seat.is_up:
             flight.hold(call)
         flight.number = link.pass_on(call, flight)
-        return flight
+        return flight if flight.number else None
 
     def _link_seat(self, call: Call, away: Away | None, now: float) -> LinkSeat | MeshError:
         """Find where a call goes on whose lambda is not here."""

@@ -30,21 +30,27 @@ class Survey:
         self._within_s = within_s
         self._done = done
         self._open = 0
+        self._is_going_on = False
         self._answers: dict[int, bytes] = {}
         self._mute: list[int] = []
 
     def ask(self, topic: str, words: object) -> None:
         """Begin."""
         self._topic, self._words = topic, words
-        if not self._left:
-            self._done({}, [])
         self._go_on()
 
     def _go_on(self) -> None:
+        if self._is_going_on:
+            # A node that answers at once does so from within: the loop there goes on.
+            return
+        self._is_going_on = True
         while self._left and self._open < self._at_a_time:
             machine = self._left.popleft()
             self._open += 1
             self._asking.ask(machine, self._topic, self._words, self._hears(machine), self._within_s)
+        self._is_going_on = False
+        if not (self._left or self._open):
+            self._done(self._answers, self._mute)
 
     def _hears(self, machine: int) -> Callable[[bytes | MeshError], None]:
         def heard(outcome: bytes | MeshError) -> None:
@@ -53,9 +59,6 @@ class Survey:
                 self._mute.append(machine)
             else:
                 self._answers[machine] = outcome
-            if self._left:
-                self._go_on()
-            elif not self._open:
-                self._done(self._answers, self._mute)
+            self._go_on()
 
         return heard

@@ -98,8 +98,8 @@ class SocketTaker:
 
     def deliver(self, waiting: list[Waiting], now: float) -> None:
         """Send it the calls that have waited (``Taker``)."""
-        for one in waiting:
-            one.deliver(self._seat.provider, now)
+        while waiting:
+            waiting.pop(0).deliver(self._seat.provider, now)
 
 
 class NodeTaker:
@@ -136,5 +136,5 @@ class NodeTaker:
 
     def deliver(self, waiting: list[Waiting], now: float) -> None:
         """Pass on the calls that have waited (``Taker``)."""
-        for one in waiting:
-            one.deliver(self._to, now)
+        while waiting:
+            waiting.pop(0).deliver(self._to, now)

@@ -66,12 +66,19 @@ ANY_EPOCH = -1
 """Whichever the home has given the holder last."""
 
 
-class LeftWords(msgspec.Struct, frozen=True, gc=False):
-    """``left``, told to a home: the lambda has closed at its holder; ``number`` is that of its last call."""
+class LeftWords(msgspec.Struct, gc=False):
+    """``left``, told to a home: the lambda has closed at its holder; ``number`` is that of its last call.
+
+    Where the holder goes down and the lambda does not, ``grace_s`` is how long it waits to be re-opened, now at its
+    home, as what it was: ``code`` and ``headers``.
+    """
 
     id: str
     epoch: int
     number: int
+    grace_s: float = 0.0
+    code: str = ""
+    headers: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class HoldingWords(msgspec.Struct, frozen=True, gc=False):

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import select
 import socket
 import stat
@@ -31,6 +32,8 @@ _UNSENT_BYTES = 64 * 1024
 _INT_MAX = 2**31 - 1
 _ACCEPTS_PER_WAKE = 64
 _RETRY_S = 0.25
+_RESERVED_DESCRIPTORS = 64
+_LEAST_CONNECTIONS = 16
 _OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
@@ -149,6 +152,15 @@ class Listener:
             log.exception("accept_failed", once_a_minute=True)
             self._population.left()
             accepted.close()
+
+
+def connection_limit() -> int:
+    """Raise the limit of file descriptors as far as it goes; return how many connections that leaves room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return max(soft - _RESERVED_DESCRIPTORS, _LEAST_CONNECTIONS)
 
 
 def has_gone(fileno: int) -> bool:

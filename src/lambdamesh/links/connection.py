@@ -90,7 +90,8 @@ class Connection(asyncio.Protocol):
 
     ``machine`` is what its certificate proves, 0 before the handshake; ``dialler`` the machine that dialled, set by the
     owner. ``dialled`` is the address that was dialled, ``None`` where the other side did; ``is_kept`` whether this side
-    keeps the link while it is idle, ``is_oneself`` whether the other side turned out to be this node.
+    keeps the link while it is idle, ``is_oneself`` whether the other side turned out to be this node. ``welcome`` is
+    what the owner still has to do about a hello that it has taken.
     """
 
     is_up = True
@@ -105,6 +106,7 @@ class Connection(asyncio.Protocol):
         self.peer_address = ""
         self.why = ""
         self.peer_lambdas: int | None = None
+        self.welcome: Callable[[], None] | None = None
         self.greeting: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
         limits = wiring.limits
         bounds = LinkBounds(limits.body_bytes, limits.link_calls)
@@ -249,6 +251,12 @@ class Connection(asyncio.Protocol):
         if not self.greeting.done():
             self.greeting.set_result(hello)
 
+    def settle(self) -> None:
+        """Do once what the owner does when a link has come up."""
+        welcome, self.welcome = self.welcome, None
+        if welcome is not None:
+            welcome()
+
     def called(self, link: Link, call: Call, answer: Inbound) -> None:
         """A call."""
         self._wiring.house.called(link, call, answer)
@@ -267,6 +275,8 @@ class Connection(asyncio.Protocol):
 
     def told(self, link: Link, topic: str, body: bytes) -> None:
         """A word."""
+        # One that came with the hello is answered by words of this node, which need a link to go by.
+        self.settle()
         if not self._wiring.house.told(link, topic, body):
             self._owner.told(self, topic, body)
 

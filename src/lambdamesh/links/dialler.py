@@ -114,7 +114,7 @@ class Dialler:
                 return
 
     def _is_wanted(self, machine: int) -> bool:
-        return self._directory.is_alive(machine, time.time()) or self.holder.holds_of(machine)
+        return self._directory.is_alive(machine, time.time()) or machine in self.holder.homes()
 
     # -- one attempt --------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 
@@ -51,7 +52,8 @@ async def dial(address: str, connection: Connection, trust: Trust, hello_s: floa
     except TimeoutError:
         raise Unreachable(f"{address} does not answer: is the host up, and the port open?") from None
     except OSError as error:
-        raise Unreachable(f"{address}: {error.strerror or error}") from None
+        reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
+        raise Unreachable(f"{address}: {reason}: does a node run there, with its mesh door on that address?") from None
     try:
         async with asyncio.timeout(hello_s):
             await loop.create_connection(
@@ -162,6 +164,8 @@ class MeshDoor:
         try:
             await asyncio.shield(connection.greeting)
         except Exception as error:
+            if connection.is_oneself:
+                return
             self._log(peer, connection.why or self._trust.handshake_failure(error, is_server=True))
 
     def _log(self, peer: str, why: str) -> None:

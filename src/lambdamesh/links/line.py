@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lambdamesh.core.ports import Linked
-from lambdamesh.errors import MeshError
+from lambdamesh.errors import LambdaLost, MeshError
 from lambdamesh.protocol.answer import Pending
 from lambdamesh.protocol.call import Call
 
@@ -16,7 +16,7 @@ _Send = Callable[[Linked], int]
 
 
 class Line:
-    """What waits for one node (``core.ports.LinkSeat``, ``core.ports.Linked``). Nothing of it has been sent."""
+    """What waits for one node (``core.ports.LinkSeat``, ``core.ports.Linked``). Nothing of it has been sent there."""
 
     is_up = False
 
@@ -25,6 +25,7 @@ class Line:
         self.pending: dict[int, Pending] = {}
         self._sends: dict[int, _Send] = {}
         self._calls: dict[int, Call] = {}
+        self._adopted: set[int] = set()
         self._words: list[tuple[str, bytes]] = []
 
     @property
@@ -55,7 +56,9 @@ class Line:
 
     def adopt(self, call: Call, lambda_number: int, answer: Pending) -> int:
         """Have a call wait that runs since before its lambda moved."""
-        return self._add(answer, lambda link: link.adopt(call, lambda_number, answer))
+        number = self._add(answer, lambda link: link.adopt(call, lambda_number, answer))
+        self._adopted.add(number)
+        return number
 
     def ask(self, topic: str, body: bytes, answer: Pending) -> int:
         """Have a question wait."""
@@ -89,6 +92,7 @@ class Line:
     def _forget(self, number: int) -> Pending | None:
         self._sends.pop(number, None)
         self._calls.pop(number, None)
+        self._adopted.discard(number)
         return self.pending.pop(number, None)
 
     def flow(self, link: Linked) -> None:
@@ -105,7 +109,9 @@ class Line:
     def end(self, error: MeshError) -> None:
         """The node cannot be reached: tell everybody."""
         self._words.clear()
+        lost = LambdaLost(f"{error.message}: the call may have run")
         for number in tuple(self.pending):
+            is_adopted = number in self._adopted
             answer = self._forget(number)
             if answer is not None:
-                answer.fault(error)
+                answer.fault(lost if is_adopted else error)

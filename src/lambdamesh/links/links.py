@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from functools import partial
 
 import structlog
 
+from lambdamesh.core.flight import Flight
 from lambdamesh.core.peering import Directory, NodeRecord
 from lambdamesh.core.ports import LinkSeat, Provider
 from lambdamesh.core.routing import out_of_reach
@@ -103,6 +105,16 @@ class Links:
         """Return what is known of the way to a node; ``None`` where there never was one."""
         return self._peers.get(machine)
 
+    def is_up(self, machine: int) -> bool:
+        """Whether there is a link to a node."""
+        peer = self._peers.get(machine)
+        return peer is not None and peer.is_up()
+
+    def calls_in_flight(self) -> int:
+        """Count the calls that entered here, or passed through, and that another node has not answered yet."""
+        links = [connection.link for connection in self._connections]
+        return sum(isinstance(answer, Flight) for link in links for answer in link.pending.values())
+
     def gauges(self) -> dict[str, int]:
         """Count nodes with a link, exchanges of this node that wait for others, and bytes that wait for links."""
         return {
@@ -123,14 +135,17 @@ class Links:
         if self._is_stopping:
             return
         self.dialler.keep(self._directory.seeds())
-        for record in self._directory.nodes():
-            peer = self._peers.get(record.machine)
-            is_new = peer is None or peer.instance != record.instance
-            if peer is not None and is_new and peer.state is State.DOWN:
+        for peer in self._peers.values():
+            if peer.state is State.DOWN and self._is_new(peer.machine):
                 peer.rest()
-            if is_new and record.address and self.holder.holds_of(record.machine):
-                # A home that has started anew does not know that its lambdas are here: the link tells it.
-                self.seat(record.machine)
+        for machine in self.holder.homes():
+            # A home that has started anew does not know that its lambdas are here: the link tells it.
+            if self._is_new(machine):
+                self.seat(machine)
+
+    def _is_new(self, machine: int) -> bool:
+        peer, record = self._peers.get(machine), self._directory.find(machine)
+        return record is not None and (peer is None or peer.instance != record.instance)
 
     def stop(self) -> None:
         """Begin nothing more; links close once nothing is in flight on them."""
@@ -186,7 +201,8 @@ class Links:
         self._refuse_second(peer, record)
         connection.dialler = record.machine if connection.dialled is None else me.machine
         connection.link.name = f"{record.host} ({hello.machine})"
-        self._loop.call_soon(self._welcome, connection, peer, record, hello.peers)
+        connection.welcome = partial(self._welcome, connection, peer, record, hello.peers)
+        self._loop.call_soon(connection.settle)
 
     def _refuse_second(self, peer: Peer, record: NodeRecord) -> None:
         for other in tuple(peer.connections):

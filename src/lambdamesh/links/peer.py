@@ -57,8 +57,8 @@ class Peer:
         self.connections.append(connection)
         self.failures = 0
         self.choose()
-        line, self.line = self.line, None
-        if line is not None and self.best is not None:
+        if self.line is not None and self.best is not None:
+            line, self.line = self.line, None
             line.flow(self.best.link)
 
     def choose(self) -> None:

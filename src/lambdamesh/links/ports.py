@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Collection
 from typing import Protocol
 
 from lambdamesh.protocol.call import Call
@@ -51,5 +52,5 @@ class Holder(Protocol):
     def holding(self, machine: int) -> tuple[str, bytes]:
         """Return what that node is told first, topic and words: which of its lambdas are held here."""
 
-    def holds_of(self, machine: int) -> bool:
-        """Whether any lambda of that home is held here."""
+    def homes(self) -> Collection[int]:
+        """Return the machines that are home to lambdas held here."""

@@ -12,18 +12,23 @@ class Pulse:
     Times are monotonic seconds.
     """
 
-    __slots__ = ("_is_answered", "_limits", "heard", "latency_s", "number", "pinged_at")
+    __slots__ = ("_is_answered", "_limits", "_looked_at", "heard", "latency_s", "number", "pinged_at")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._is_answered = True
+        self._looked_at = 0.0
         self.heard = False
         self.latency_s: float | None = None
         self.number = 0
         self.pinged_at = 0.0
 
     def is_silent(self, now: float) -> bool:
-        """Whether nothing at all has come for too long since the last ping."""
+        """Whether nothing at all has come for too long since the last ping, as seen at ticks every ``link_ping_s``."""
+        looked_at, self._looked_at = self._looked_at, now
+        if now - looked_at >= self._limits.link_silence_s:
+            # It is this node that stood still: what came meanwhile has not been read yet.
+            return False
         return not (self._is_answered or self.heard) and now - self.pinged_at >= self._limits.link_silence_s
 
     def is_due(self, now: float, is_busy: bool) -> bool:

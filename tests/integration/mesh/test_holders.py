@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 
 import pytest
 
 from tests.events import EventStream
+from tests.integration.mesh.conftest import StartMesh
 from tests.json_rpc_2 import Client2, Provider2, calling
 from tests.meshes import Mesh, call, holders
 from tests.nodes import Node, until
@@ -182,3 +184,28 @@ def test_a_plain_provider_re_opens_afar_without_a_key(trio: Mesh) -> None:
         assert second.id == first.id
         assert holders(trio.nodes, first.id) == [other]
         assert json.loads(other.fetch("GET", f"/lambda/{first.id}").body)["code"] == "json-rpc"
+
+
+def test_a_lambda_outlives_the_drain_of_its_holder(start_mesh: StartMesh) -> None:
+    running = start_mesh(3)
+    home, holder, third = running
+    with Provider2(home).accept() as first, first.again(at=holder) as second:
+        holder.stop()
+        assert second.ws.close_code() == 4503
+        until(lambda: home.fetch("GET", f"/lambda/{first.id}").json().get("state") == "waiting", "its home keeps it")
+        with calling(third, first.id) as waiting, second.again(at=third) as last:
+            last.answer(last.call(), "late")
+            assert waiting.answer().json() == "late"
+            assert holders([home, third], first.id) == [third]
+
+
+def test_calls_that_pass_through_a_node_that_drains_are_answered(start_mesh: StartMesh) -> None:
+    home, entry = start_mesh(2)
+    with Provider2(home).accept() as provider, calling(entry, provider.id) as http:
+        message = provider.call()
+        entry.signal(signal.SIGTERM)
+        entry.wait_log("draining")
+        refused(entry.fetch("POST", f"/lambda/{provider.id}/m", b"1"), 503, "draining")
+        provider.answer(message, "in time")
+        assert http.answer().json() == "in time"
+        assert entry.wait() == 0
