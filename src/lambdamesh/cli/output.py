@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -41,8 +41,10 @@ def show_json(text: bytes) -> None:
     Console().print(coloured, soft_wrap=True)
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, none: str) -> None:
-    """Print a table, or the text ``none`` where it has no rows."""
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, none: str, styles: Mapping[str, str] | None = None
+) -> None:
+    """Print a table, or the text ``none`` where it has no rows. ``styles`` are those of cells with a certain text."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -50,7 +52,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, none
 
     table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(printable(str(cell)), overflow="fold") for cell in row))
+        texts = [printable(str(cell)) for cell in row]
+        table.add_row(*(Text(text, style=(styles or {}).get(text, ""), overflow="fold") for text in texts))
     Console().print(table if table.row_count else none)
 
 

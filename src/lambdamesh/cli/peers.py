@@ -10,6 +10,17 @@ from lambdamesh.cli.output import AsJson, age, for_people, show_table, write_jso
 
 COLUMNS = ("NODE", "MACHINE", "ADDRESS", "STATE", "LATENCY", "VERSION", "LAMBDAS", "SEEN")
 
+STATE_STYLES = {
+    "me": "bold",
+    "up": "green",
+    "alive": "green",
+    "connecting": "yellow",
+    "idle": "dim",
+    "down": "red",
+    "dead": "red",
+}
+"""How each state of a node looks on a terminal."""
+
 
 def peers(*, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """List the nodes that a node knows, itself included."""
@@ -18,7 +29,7 @@ def peers(*, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
         write_json(known.raw)
         return
     now = datetime.now(UTC)
-    show_table(COLUMNS, [_row(peer, now) for peer in known.value], none="no peer is known")
+    show_table(COLUMNS, [_row(peer, now) for peer in known.value], none="no peer is known", styles=STATE_STYLES)
 
 
 def _row(peer: dict[str, Any], now: datetime) -> list[object]:

@@ -12,6 +12,8 @@ import pytest
 import lambdamesh
 from lambdamesh.cli import main
 from lambdamesh.cli.output import age, printable
+from lambdamesh.cli.peers import STATE_STYLES
+from lambdamesh.links.peer import State
 from tests.unit.cli.fake_node import FakeNode
 
 LAMBDA = {
@@ -197,3 +199,7 @@ def test_what_is_no_time_stays(timestamp: str) -> None:
 def test_printable_keeps_text_and_escapes_control_characters() -> None:
     assert printable("grüße") == "grüße"
     assert printable("a\x1b\n\u202e") == "a\\x1b\\n\\u202e"
+
+
+def test_every_state_of_a_node_has_a_look() -> None:
+    assert {state.value for state in State} | {"me", "dead"} <= STATE_STYLES.keys()

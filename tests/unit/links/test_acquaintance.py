@@ -1,0 +1,131 @@
+"""What nodes tell of themselves and of third ones, and what is believed of it."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from lambdamesh.core.peering import NodeRecord
+from lambdamesh.directory.static import Static
+from lambdamesh.links.acquaintance import Acquaintance, record_of
+from lambdamesh.links.connection import Connection
+from lambdamesh.protocol.link_frames import Hello, PeerHint
+
+ME = NodeRecord(machine=1, instance="a", host="one", address="10.0.0.1:7631", version="1", started_at=5.0)
+TWO = NodeRecord(machine=2, instance="b", host="two", address="10.0.0.2:7631", version="1", started_at=6.0)
+THREE = NodeRecord(machine=3, instance="c", host="three", address="10.0.0.3:7631", version="1", started_at=7.0)
+
+
+class Told:
+    """An acquaintance with its directory, and what it had spread: to all but which machine, and of whom."""
+
+    def __init__(self, *, is_by_word: bool = True) -> None:
+        self.directory = Static(())
+        self.acquaintance = Acquaintance(ME, self.directory, is_by_word=is_by_word)
+        self.spread: list[tuple[int, list[str]]] = []
+        self.acquaintance.spread = self._spread
+
+    def _spread(self, words: bytes, but: int) -> None:
+        self.spread.append((but, [hint.host for hint in msgspec.json.decode(words, type=list[PeerHint])]))
+
+
+def connection(dialled: str | None = None, peer: str = "192.0.2.7:4711") -> Connection:
+    return cast("Connection", SimpleNamespace(dialled=dialled, peer_address=peer))
+
+
+def test_a_hello_is_read_as_it_was_said() -> None:
+    hello = Told().acquaintance.hello(is_kept=True)
+    assert hello.is_kept
+    assert record_of(hello, connection()) == ME
+    assert record_of(msgspec.structs.replace(hello, machine="nonsense"), connection()).machine == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "dialled", "reached"),
+    [
+        ("10.0.0.2:7631", None, "10.0.0.2:7631"),
+        ("10.0.0.2:7631", "198.51.100.1:99", "10.0.0.2:7631"),
+        (":7631", None, "192.0.2.7:7631"),
+        (":7631", "198.51.100.1:99", "198.51.100.1:99"),
+        ("", "198.51.100.1:99", "198.51.100.1:99"),
+        ("", None, ""),
+    ],
+)
+def test_an_address_without_a_host_is_where_the_link_is(said: str, dialled: str | None, reached: str) -> None:
+    hello = Hello(machine="00000002", instance="b", address=said)
+    assert record_of(hello, connection(dialled)).address == reached
+
+
+def test_an_address_of_version_6_has_brackets() -> None:
+    hello = Hello(machine="00000002", instance="b", address=":7631")
+    assert record_of(hello, connection(peer="2001:db8::1:4711")).address == "[2001:db8::1]:7631"
+
+
+def test_news_are_spread_once_and_not_to_whom_they_are_about() -> None:
+    told = Told()
+    told.acquaintance.learn(TWO, time.time(), is_hearsay=False)
+    told.acquaintance.learn(TWO, time.time(), is_hearsay=False)
+    assert told.spread == [(2, ["two"])]
+    moved = msgspec.structs.replace(TWO, address="10.0.0.9:7631")
+    told.acquaintance.learn(moved, time.time(), is_hearsay=False)
+    assert len(told.spread) == 2
+
+
+def test_with_a_directory_of_its_own_a_mesh_needs_no_word_of_mouth() -> None:
+    told = Told(is_by_word=False)
+    told.acquaintance.learn(TWO, time.time(), is_hearsay=False)
+    assert told.spread == []
+    assert told.acquaintance.hello(is_kept=False).peers == []
+
+
+def test_what_one_tells_another_learns() -> None:
+    teller, hearer = Told(), Told()
+    teller.acquaintance.learn(TWO, time.time() - 40, is_hearsay=False)
+    teller.acquaintance.learn(THREE, time.time(), is_hearsay=False)
+    hearer.acquaintance.hear(teller.acquaintance.words())
+    assert {record.host for record in hearer.directory.nodes()} == {"two", "three"}
+    heard_s = hearer.directory.heard_at(2)
+    assert heard_s is not None
+    assert 39 < time.time() - heard_s < 45
+
+
+def test_words_about_oneself_and_words_that_are_none_change_nothing() -> None:
+    told = Told()
+    hints: list[Any] = [PeerHint(machine="00000001", address="x:1"), PeerHint(machine="zz", address="x:1")]
+    told.acquaintance.hear(msgspec.json.encode(hints))
+    told.acquaintance.hear(b"no json")
+    told.acquaintance.hear(b'{"machine":"00000002"}')
+    assert told.directory.nodes() == ()
+
+
+def test_hearsay_from_the_future_is_not_fresher_than_now() -> None:
+    told = Told()
+    told.acquaintance.hear(msgspec.json.encode([PeerHint(machine="00000002", address="x:1", age_s=-1e9)]))
+    heard_s = told.directory.heard_at(2)
+    assert heard_s is not None
+    assert heard_s <= time.time()
+
+
+def test_a_hello_tells_of_a_bounded_number_of_nodes_the_freshest() -> None:
+    told = Told()
+    for number in range(2, 400):
+        record = NodeRecord(machine=number, instance="i", host=str(number), address=f"10.0.0.1:{number}")
+        told.acquaintance.learn(record, time.time() - 1000 + number, is_hearsay=True)
+    peers = told.acquaintance.hello(is_kept=False).peers
+    assert len(peers) == 256
+    assert peers[-1].host == "399"
+
+
+def test_a_pong_makes_an_old_word_fresh() -> None:
+    told = Told()
+    told.acquaintance.learn(TWO, time.time() - 90, is_hearsay=False)
+    told.acquaintance.hears(2)
+    heard_s = told.directory.heard_at(2)
+    assert heard_s is not None
+    assert time.time() - heard_s < 5
+    told.acquaintance.hears(77)
+    assert not told.directory.knows(77)
