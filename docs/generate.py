@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from docs.javascript_api import members
+from docs.link_tables import call_head_rows, frame_rows, head_rows, json_rows, topic_rows
 from docs.python_api import python_api
 from lambdamesh import CallError, __all__ as exported
 from lambdamesh.cli import COMMANDS, app
@@ -258,6 +259,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "js-call-options": _interface("calling.ts", "CallOptions", ("option", "")),
     "js-call-context": _interface("methods.ts", "CallContext", ("member", "")),
     "js-call-error": _interface("errors.ts", "CallError", ("member", "")),
+    "link-head": lambda: _table(("bytes", "meaning"), head_rows()),
+    "link-frames": lambda: _table(("kind", "name", "what it is"), frame_rows()),
+    "link-call": lambda: _table(("bytes", "meaning"), call_head_rows()),
+    "link-json": lambda: _table(("name", "members", "what it says"), json_rows()),
+    "link-topics": lambda: _table(("topic", "members", "what it says"), topic_rows()),
     "settings": _settings,
     "limits": _limits,
     "client-limits": _client_limits,
