@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         self._backlog = Backlog(wiring.budget)
         self._slot: Slot | None = None
         self._is_paused = self._is_over = False
-        self._has_parted = False
+        self._has_greeted = self._has_parted = False
         self.pulse = Pulse(limits)
         self.opened_at = self._busy_at = wiring.time()
         self.dialler = 0
@@ -137,8 +137,15 @@ class Connection(asyncio.Protocol):
             self._wiring.counters.links_refused += 1
             self.fail(str(error))
             return
-        self.link.greet(self._owner.hello(self))
+        if self.dialled is not None:
+            self._greet()
         self._arm()
+
+    def _greet(self) -> None:
+        """Say hello. Whoever was dialled does so second, so that a goodbye to who is not welcome is right behind it."""
+        if not self._has_greeted:
+            self._has_greeted = True
+            self.link.greet(self._owner.hello(self))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over: running calls end (asyncio)."""
@@ -186,6 +193,8 @@ class Connection(asyncio.Protocol):
     def _refuse(self, end: LinkClosed) -> None:
         self._wiring.counters.links_refused += 1
         self.why = self.why or end.why
+        if end.is_refusal:
+            self._greet()
         self.link.part(end.why, is_refusal=end.is_refusal)
         self._flush()
         self._transport.close()
@@ -245,9 +254,9 @@ class Connection(asyncio.Protocol):
         """The other side has said who it is."""
         link.machine = self.machine
         self._owner.greeted(self, hello)
+        self._greet()
         # How far away it is shall not have to be waited for.
-        if self.pulse.is_due(self._wiring.time(), True):
-            link.ping(self.pulse.number)
+        self.look()
         if not self.greeting.done():
             self.greeting.set_result(hello)
 
@@ -282,7 +291,7 @@ class Connection(asyncio.Protocol):
 
     def parting(self, link: Link, goodbye: Goodbye) -> None:
         """The other side begins nothing more."""
-        if not link.is_up:
+        if goodbye.is_refusal or not link.is_up:
             raise LinkClosed(f"it was refused by the other node: {goodbye.why}", is_refusal=True)
         self._has_parted = True
         self._owner.parting(self, goodbye)
@@ -293,6 +302,11 @@ class Connection(asyncio.Protocol):
         self.pulse.answered(number, self._wiring.time())
         self.peer_lambdas = lambdas
         self._owner.ponged(self)
+
+    def look(self) -> None:
+        """Ask whether the other side is there, although nothing is in flight."""
+        if self.pulse.is_due(self._wiring.time(), True):
+            self.link.ping(self.pulse.number)
 
     def heard_within(self, seconds: float) -> bool:
         """Whether the other side has said anything so lately."""

@@ -44,6 +44,7 @@ class Dialler:
         self._loop = asyncio.get_running_loop()
         self._seeds: dict[str, asyncio.Task[None]] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._reaching: dict[int, asyncio.Task[None]] = {}
         self.holder: Holder
         self.trouble: dict[str, str] = {}
         self.met: dict[str, Peer] = {}
@@ -91,7 +92,10 @@ class Dialler:
 
     def reach(self, peer: Peer, after_s: float = 0.0) -> None:
         """Dial a node until there is a link, or nobody wants one any more."""
-        self._spawn(self._reach(peer, after_s))
+        before = self._reaching.get(peer.machine)
+        if before is not None:
+            before.cancel()
+        self._reaching[peer.machine] = self._spawn(self._reach(peer, after_s))
 
     async def _reach(self, peer: Peer, after_s: float) -> None:
         await asyncio.sleep(after_s)

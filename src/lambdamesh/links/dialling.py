@@ -69,13 +69,17 @@ async def dial(address: str, connection: Connection, trust: Trust, hello_s: floa
         raise Unreachable(f"{address}: {trust.handshake_failure(error, is_server=False)}", is_refusal=True) from None
     try:
         async with asyncio.timeout(hello_s):
-            return await asyncio.shield(connection.greeting)
+            hello = await asyncio.shield(connection.greeting)
     except TimeoutError:
         connection.fail("it said no hello in time")
         raise Unreachable(f"{address} said no hello in time: is that a lambdamesh node?") from None
     except Exception as error:
         why = connection.why or trust.handshake_failure(error, is_server=False)
         raise Unreachable(f"{address}: {why}", is_refusal=True) from None
+    if connection.why:
+        # Under its hello the other side has said goodbye.
+        raise Unreachable(f"{address}: {connection.why}", is_refusal=True)
+    return hello
 
 
 async def _connect(host: str, port: int) -> socket.socket:

@@ -214,10 +214,15 @@ class Links:
                     "(--machine-id, or a state directory of its own that was not copied)",
                     is_refusal=True,
                 )
-            other.fail("the node has started anew")
+            other.look()
+            raise LinkClosed(
+                f"there is a link already to {peer.name}, from an earlier start or from another node with its machine "
+                "id; whether that is still there is asked right now: dial again",
+                is_refusal=True,
+            )
 
     def _welcome(self, connection: Connection, peer: Peer, record: NodeRecord, hints: list[PeerHint]) -> None:
-        if not connection.link.is_up:
+        if not connection.link.is_up or connection.link.has_parted:
             return
         is_first = not peer.is_up()
         peer.instance, peer.name = record.instance, f"{record.host} ({machine_id_text(record.machine)})"

@@ -26,7 +26,7 @@ class Pulse:
     def is_silent(self, now: float) -> bool:
         """Whether nothing at all has come for too long since the last ping, as seen at ticks every ``link_ping_s``."""
         looked_at, self._looked_at = self._looked_at, now
-        if now - looked_at >= self._limits.link_silence_s:
+        if now - looked_at >= max(self._limits.link_silence_s, 2 * self._limits.link_ping_s):
             # It is this node that stood still: what came meanwhile has not been read yet.
             return False
         return not (self._is_answered or self.heard) and now - self.pinged_at >= self._limits.link_silence_s

@@ -21,4 +21,7 @@ def fault(status: int, code: str, message: str, delivered: Delivered | None = No
     kind = _BY_CODE_AND_STATUS.get((code, status)) or _BY_CODE.get(code) or _BY_STATUS.get(status) or MeshError
     error = kind.__new__(kind)
     MeshError.__init__(error, message, delivered=delivered)
+    if isinstance(error, errors.MethodNotAllowed):
+        # Only its text says which.
+        error.allow = message.removeprefix("this route takes ")
     return error

@@ -13,14 +13,24 @@ import msgspec
 from lambdamesh.errors import BadAnswer, LambdaLost, MeshError, Overloaded, PeerUnreachable, TooLarge
 from lambdamesh.protocol.answer import Pending
 from lambdamesh.protocol.call import Call
-from lambdamesh.protocol.link_arrivals import Arrivals, Misfit
-from lambdamesh.protocol.link_exchange import Inbound, LinkBounds, LinkClosed, Receiver, Room
+from lambdamesh.protocol.link_arrivals import Arrivals
+from lambdamesh.protocol.link_exchange import (
+    NOBODY,
+    Inbound,
+    LinkBounds,
+    LinkClosed,
+    Receiver,
+    Room,
+    agreed_version,
+)
 from lambdamesh.protocol.link_frames import (
+    ANSWERS,
     FRAME_BYTES,
     HEAD,
     HEAD_BYTES,
     REQUESTS,
     VERSIONS,
+    BadFrame,
     Goodbye,
     Hello,
     Kind,
@@ -49,7 +59,8 @@ class Link:
 
     ``wake`` is told when there is something to write. ``holds`` tells how many lambdas this side holds. ``peer`` is the
     other side's hello, once it has come; ``version`` what both speak. ``machine`` is whom the other side has proven to
-    be, and ``name`` how errors call it; whoever greets it sets both.
+    be, and ``name`` how errors call it; whoever greets it sets both. What begins when the link has ended is answered at
+    once, and has the number 0.
     """
 
     __slots__ = (
@@ -82,8 +93,12 @@ class Link:
     # -- what this side says ------------------------------------------------------------------------------------
 
     def greet(self, hello: Hello) -> None:
-        """Say who speaks."""
-        self.outbox.put(frame(Kind.HELLO, 0, msgspec.json.encode(hello)))
+        """Say who speaks, and of as many others as a hello may hold: the last are told first."""
+        text = msgspec.json.encode(hello)
+        while len(text) > _HELLO_BYTES and hello.peers:
+            hello = msgspec.structs.replace(hello, peers=hello.peers[(len(hello.peers) + 1) // 2 :])
+            text = msgspec.json.encode(hello)
+        self.outbox.put(frame(Kind.HELLO, 0, text))
 
     @property
     def is_up(self) -> bool:
@@ -96,6 +111,9 @@ class Link:
         return bool(self.pending or self.inbound or self._arrivals or self.outbox.has_more)
 
     def _begin(self, answer: Pending) -> int:
+        if self.is_closed:
+            answer.fault(PeerUnreachable(f"the link to {self.name} has ended: try again"))
+            return 0
         number = self.number
         while True:
             number = number % _NUMBERS + 1
@@ -107,21 +125,27 @@ class Link:
     def call(self, call: Call, answer: Pending) -> int:
         """Send a call on and return the number of the exchange."""
         number = self._begin(answer)
-        self.outbox.put_of(True, number, call_frame(Kind.CALL, number, call))
+        if number:
+            self.outbox.put_of(True, number, call_frame(Kind.CALL, number, call))
         return number
 
     def notify(self, call: Call) -> None:
         """Send a notification on, whatever becomes of it (``core.ports.Provider``)."""
-        self.pass_on(call, _Nobody())
+        self.pass_on(call, NOBODY)
 
     def pass_on(self, call: Call, answer: Pending) -> int:
         """Send a notification on; ``answer`` is told once the provider was given it, or why not."""
         number = self._begin(answer)
-        self.outbox.put_of(True, number, call_frame(Kind.NOTIFY, number, call))
+        if number:
+            self.outbox.put_of(True, number, call_frame(Kind.NOTIFY, number, call))
         return number
 
     def adopt(self, call: Call, lambda_number: int, answer: Pending) -> int:
         """Have the other side answer call ``lambda_number``, which its provider holds from an earlier socket."""
+        if self.is_closed:
+            # Its provider has it: no refusal on the way can say that nothing was run.
+            answer.fault(LambdaLost(f"the link to {self.name} has ended: the call may have run"))
+            return 0
         number = self._begin(answer)
         self.outbox.put_of(True, number, call_frame(Kind.ADOPT, number, call, lambda_number))
         return number
@@ -129,13 +153,14 @@ class Link:
     def ask(self, topic: str, body: bytes, answer: Pending) -> int:
         """Ask the other node something, and return the number of the exchange."""
         number = self._begin(answer)
-        self.outbox.put_of(True, number, topic_frame(Kind.ASK, number, topic, body))
+        if number:
+            self.outbox.put_of(True, number, topic_frame(Kind.ASK, number, topic, body))
         return number
 
     def tell(self, topic: str, body: bytes) -> None:
-        """Tell the other node something."""
-        self.number = number = self.number % _NUMBERS + 1
-        self.outbox.put_of(True, number, topic_frame(Kind.TELL, number, topic, body))
+        """Tell the other node something; nothing that is said later comes earlier."""
+        if not self.is_closed:
+            self.outbox.put_whole(topic_frame(Kind.TELL, 0, topic, body))
 
     def cancel(self, number: int) -> None:
         """Forget an exchange, and say so."""
@@ -197,8 +222,20 @@ class Link:
         """Take bytes as they come.
 
         Raises:
-            LinkClosed: the other side breaks the rules, or is not welcome.
+            LinkClosed: the other side breaks the rules, or is not welcome. What it says after that is not read.
         """
+        if self.is_closed:
+            return
+        try:
+            self._read(text)
+        except LinkClosed:
+            self.is_closed = True
+            raise
+        except BadFrame as error:
+            self.is_closed = True
+            raise LinkClosed(str(error)) from None
+
+    def _read(self, text: bytes) -> None:
         if self._rest:
             text = self._rest + text
         at, end = 0, len(text)
@@ -251,45 +288,45 @@ class Link:
         }
 
     def _on_call(self, number: int, text: bytes, at: int, stop: int) -> None:
-        call, _ = _read_call(text, at, stop)
+        call, _ = read_call(text, at, stop)
         answer = self._welcome(number)
         if answer is not None:
             self._receiver.called(self, call, answer)
 
     def _on_adopt(self, number: int, text: bytes, at: int, stop: int) -> None:
-        call, adopted = _read_call(text, at, stop)
-        answer = self._welcome(number)
+        call, adopted = read_call(text, at, stop)
+        answer = self._welcome(number, LambdaLost)
         if answer is not None:
             self._receiver.adopted(self, call, adopted, answer)
 
     def _on_notify(self, number: int, text: bytes, at: int, stop: int) -> None:
-        call, _ = _read_call(text, at, stop)
+        call, _ = read_call(text, at, stop)
         answer = self._welcome(number)
         if answer is not None:
             self._receiver.notified(self, call, answer)
 
     def _on_ask(self, number: int, text: bytes, at: int, stop: int) -> None:
-        topic, body = _read_topic(text[at:stop])
+        topic, body = read_topic(text[at:stop])
         answer = self._welcome(number)
         if answer is not None:
             self._receiver.asked(self, topic, body, answer)
 
     def _on_tell(self, _number: int, text: bytes, at: int, stop: int) -> None:
-        self._receiver.told(self, *_read_topic(text[at:stop]))
+        self._receiver.told(self, *read_topic(text[at:stop]))
 
-    def _welcome(self, number: int) -> Inbound | None:
+    def _welcome(self, number: int, refusal: type[MeshError] = Overloaded) -> Inbound | None:
         if number in self.inbound:
             raise LinkClosed("two exchanges have the same number")
         answer = self.inbound[number] = Inbound(self, number)
         if len(self.inbound) > self._bounds.exchanges:
-            answer.fault(Overloaded(f"{self._bounds.exchanges} calls of this link are in flight: try again later"))
+            answer.fault(refusal(f"{self._bounds.exchanges} calls of this link are in flight: try again later"))
             return None
         return answer
 
     def _on_cancel(self, number: int, _text: bytes, _at: int, _stop: int) -> None:
+        self.outbox.drop(False, number)
         answer = self.inbound.pop(number, None)
         if answer is not None:
-            self.outbox.drop(False, number)
             answer.drop()
 
     def _on_credit(self, number: int, text: bytes, at: int, stop: int) -> None:
@@ -315,10 +352,9 @@ class Link:
 
     def _on_part(self, transfer: int, text: bytes, at: int, stop: int) -> None:
         piece_at = at + 4
-        try:
-            whole = self._arrivals.piece(transfer, read_count(text[at:piece_at]), text[piece_at:stop])
-        except Misfit as error:
-            raise LinkClosed(str(error)) from None
+        if piece_at > stop:
+            raise BadFrame("a piece without its head")
+        whole = self._arrivals.piece(transfer, read_count(text[at:piece_at]), text[piece_at:stop])
         if whole is None:
             return
         size, kind, number = HEAD.unpack_from(whole)
@@ -336,8 +372,9 @@ class Link:
             if is_long:
                 error = TooLarge(f"the node of this lambda takes bodies of at most {self._bounds.body_bytes} bytes")
             self.outbox.put(fault_frame(number, error))
-        elif kind in (Kind.RESULT, Kind.ITEM) and number in self.pending:
+        elif kind in ANSWERS and number in self.pending:
             answer = self.pending.pop(number)
+            self.outbox.put(frame(Kind.CANCEL, number))
             error = Overloaded("this node buffers as many large answers as it may: the call has run", delivered="yes")
             if is_long:
                 error = BadAnswer(f"the answer is longer than {self._bounds.body_bytes} bytes, which this node takes")
@@ -355,49 +392,3 @@ class Link:
         except msgspec.MsgspecError:
             goodbye = Goodbye("it did not say why")
         self._receiver.parting(self, goodbye)
-
-
-def agreed_version(ours: tuple[int, int], theirs: tuple[int, int]) -> int:
-    """Return the highest version that both sides speak; each range is the lowest and the highest.
-
-    Raises:
-        LinkClosed: there is none.
-    """
-    version = min(ours[1], theirs[1])
-    if version < max(ours[0], theirs[0]):
-        raise LinkClosed(
-            f"no version of the link protocol is spoken by both: this node speaks {ours[0]} to {ours[1]}, "
-            f"the other {theirs[0]} to {theirs[1]}: bring both to releases that are nearer to each other",
-            is_refusal=True,
-        )
-    return version
-
-
-def _read_call(text: bytes, at: int, stop: int) -> tuple[Call, int]:
-    try:
-        return read_call(text, at, stop)
-    except ValueError as error:
-        raise LinkClosed(str(error)) from None
-
-
-def _read_topic(payload: bytes) -> tuple[str, bytes]:
-    try:
-        return read_topic(payload)
-    except ValueError as error:
-        raise LinkClosed(str(error)) from None
-
-
-class _Nobody:
-    """Waits for no answer."""
-
-    def result(self, raw: bytes) -> None:
-        """It was given to the provider."""
-
-    def item(self, raw: bytes) -> None:
-        """There are none."""
-
-    def fault(self, error: MeshError) -> None:
-        """It was not."""
-
-    def moved(self, provider: object, number: int) -> None:
-        """It is somebody else's now."""

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lambdamesh.protocol.link_frames import HEAD, HEAD_BYTES
-
-
-class Misfit(Exception):
-    """A piece does not fit to those before it, or is of one frame too many."""
+from lambdamesh.protocol.link_frames import HEAD, HEAD_BYTES, BadFrame, Kind
 
 
 class _Arrival:
-    __slots__ = ("is_kept", "kind", "number", "pieces", "seen_bytes", "total_bytes")
+    __slots__ = ("is_kept", "kind", "number", "pieces", "reserved_bytes", "seen_bytes", "total_bytes")
 
     def __init__(self, total_bytes: int, piece: bytes) -> None:
         _, self.kind, self.number = HEAD.unpack_from(piece)
         self.total_bytes = total_bytes
         self.seen_bytes = 0
+        self.reserved_bytes = 0
         self.pieces: list[bytes] = []
         self.is_kept = True
 
@@ -27,7 +24,7 @@ class Arrivals:
 
     ``reserve`` and ``release`` take and give back bytes that all large buffers may hold together. What finds no room,
     or is longer than any frame may be, is thrown away, and ``refused`` told kind and number of the frame, and whether
-    it was too long.
+    it was too long. A word finds room always: nobody would hear that it was lost, and nodes would disagree ever after.
     """
 
     __slots__ = ("_arriving", "_most", "_most_bytes", "_refused", "_release", "_reserve")
@@ -54,7 +51,7 @@ class Arrivals:
         """Take one piece; return the frame once it is whole.
 
         Raises:
-            Misfit: the other side breaks the rules.
+            BadFrame: the other side breaks the rules.
         """
         if total_bytes == 0:
             self._forget(transfer)
@@ -64,7 +61,7 @@ class Arrivals:
             arrival = self._begin(transfer, total_bytes, piece)
         arrival.seen_bytes += len(piece)
         if total_bytes != arrival.total_bytes or arrival.seen_bytes > total_bytes:
-            raise Misfit("a piece does not fit to those before it")
+            raise BadFrame("a piece does not fit to those before it")
         if arrival.is_kept:
             arrival.pieces.append(piece)
         if arrival.seen_bytes < total_bytes:
@@ -75,18 +72,20 @@ class Arrivals:
 
     def _begin(self, transfer: int, total_bytes: int, piece: bytes) -> _Arrival:
         if len(self._arriving) >= self._most or len(piece) < HEAD_BYTES:
-            raise Misfit("one frame too many comes in pieces, or without a head")
+            raise BadFrame("one frame too many comes in pieces, or without a head")
         arrival = self._arriving[transfer] = _Arrival(total_bytes, piece)
         is_long = total_bytes > self._most_bytes
-        if is_long or not self._reserve(total_bytes):
+        if not is_long and self._reserve(total_bytes):
+            arrival.reserved_bytes = total_bytes
+        elif is_long or arrival.kind != Kind.TELL:
             arrival.is_kept = False
             self._refused(arrival.kind, arrival.number, is_long)
         return arrival
 
     def _forget(self, transfer: int) -> None:
         arrival = self._arriving.pop(transfer, None)
-        if arrival is not None and arrival.is_kept:
-            self._release(arrival.total_bytes)
+        if arrival is not None:
+            self._release(arrival.reserved_bytes)
 
     def clear(self) -> None:
         """Hold nothing any more: the link has ended."""

@@ -133,3 +133,39 @@ class Inbound:
         flight, self.flight = self.flight, None
         if flight is not None:
             flight.cancel()
+
+
+class _Nobody:
+    """Waits for no answer."""
+
+    def result(self, raw: bytes) -> None:
+        """It was given to the provider."""
+
+    def item(self, raw: bytes) -> None:
+        """There are none."""
+
+    def fault(self, error: MeshError) -> None:
+        """It was not."""
+
+    def moved(self, provider: object, number: int) -> None:
+        """It is somebody else's now."""
+
+
+NOBODY = _Nobody()
+"""Is told what nobody wants to know."""
+
+
+def agreed_version(ours: tuple[int, int], theirs: tuple[int, int]) -> int:
+    """Return the highest version that both sides speak; each range is the lowest and the highest.
+
+    Raises:
+        LinkClosed: there is none.
+    """
+    version = min(ours[1], theirs[1])
+    if version < max(ours[0], theirs[0]):
+        raise LinkClosed(
+            f"no version of the link protocol is spoken by both: this node speaks {ours[0]} to {ours[1]}, "
+            f"the other {theirs[0]} to {theirs[1]}: bring both to releases that are nearer to each other",
+            is_refusal=True,
+        )
+    return version

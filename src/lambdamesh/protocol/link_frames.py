@@ -32,6 +32,10 @@ _UNCOUNTED_BYTES = 4
 _COUNTED_BYTES = HEAD_BYTES - _UNCOUNTED_BYTES
 
 
+class BadFrame(Exception):
+    """What was read is no frame of this protocol; the text says why."""
+
+
 class Kind(IntEnum):
     """What a frame is."""
 
@@ -69,6 +73,8 @@ class Kind(IntEnum):
 
 REQUESTS = frozenset((Kind.CALL, Kind.NOTIFY, Kind.ADOPT, Kind.ASK))
 """Kinds that begin an exchange."""
+ANSWERS = frozenset((Kind.RESULT, Kind.ITEM, Kind.FAULT))
+"""Kinds that come back."""
 
 CALL_HEAD = Struct(">BBIQHBBH16s")
 """Passages from node to node; flags; milliseconds left; number of an adopted call; credit; lengths of ray, traceparent
@@ -174,16 +180,16 @@ def call_frame(kind: Kind, number: int, call: Call, adopted: int = 0) -> bytes:
 
 
 def read_call(text: bytes, at: int, stop: int) -> tuple[Call, int]:
-    """Read the payload of a call and the number of an adopted one. Raises: ValueError."""
+    """Read the payload of a call and the number of an adopted one. Raises: BadFrame."""
     body_at = at + CALL_HEAD.size
     if body_at > stop:
-        raise ValueError("a call without its head")
+        raise BadFrame("a call without its head")
     passages, flags, left_ms, adopted, credit, ray, traceparent, method, lambda_id = CALL_HEAD.unpack_from(text, at)
     traceparent_at = body_at + ray
     method_at = traceparent_at + traceparent
     ray_at, body_at = body_at, method_at + method
     if body_at > stop:
-        raise ValueError("a call that is shorter than it says")
+        raise BadFrame("a call that is shorter than it says")
     call = Call(
         lambda_id,
         text[method_at:body_at],
@@ -205,11 +211,11 @@ def topic_frame(kind: Kind, number: int, topic: str, body: bytes) -> bytes:
 
 
 def read_topic(payload: bytes) -> tuple[str, bytes]:
-    """Read topic and JSON of such a frame. Raises: ValueError."""
+    """Read topic and JSON of such a frame. Raises: BadFrame."""
     if not payload or _ASK_HEAD_BYTES + payload[0] > len(payload):
-        raise ValueError("a topic that is shorter than it says")
+        raise BadFrame("a topic that is shorter than it says")
     body_at = _ASK_HEAD_BYTES + payload[0]
-    return payload[_ASK_HEAD_BYTES:body_at].decode(), payload[body_at:]
+    return payload[_ASK_HEAD_BYTES:body_at].decode("utf-8", "replace"), payload[body_at:]
 
 
 def part_frame(transfer: int, total_bytes: int, piece: bytes | memoryview) -> bytes:

@@ -72,9 +72,21 @@ class Outbox:
         else:
             self._begin((is_own, number), frame)
 
-    def _begin(self, exchange: tuple[bool, int], frame: bytes) -> None:
+    def put_whole(self, frame: bytes) -> None:
+        """Add a frame that nothing behind it may overtake: a long one is cut, and nobody has a turn in between."""
+        if len(frame) <= FRAME_BYTES:
+            self.put(frame)
+            return
+        transfer = self._cut((True, 0), frame)
+        while transfer.left_bytes:
+            self.put(transfer.piece())
+
+    def _cut(self, exchange: tuple[bool, int], frame: bytes) -> _Transfer:
         self._number = self._number % 0xFFFF_FFFF + 1
-        transfer = _Transfer(self._number, exchange, frame)
+        return _Transfer(self._number, exchange, frame)
+
+    def _begin(self, exchange: tuple[bool, int], frame: bytes) -> None:
+        transfer = self._cut(exchange, frame)
         self._long[exchange] = transfer
         self._turns.append(transfer)
         self.size_bytes += len(frame)
@@ -114,8 +126,10 @@ class Outbox:
                 self._turns.append(transfer)
             else:
                 self._finish(transfer)
-        chunks += self._short
-        self._short = []
+                # What was behind it goes before the pieces of what is long behind that.
+                behind, self._short = self._short, []
+                chunks += behind
+                size_bytes += sum(map(len, behind))
         self._awake = False
         whole = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self.size_bytes -= len(whole)
