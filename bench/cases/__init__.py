@@ -3,8 +3,11 @@
 from bench.cases.calls import NO_ERRORS, CallsCase, Goal
 from bench.cases.case import Case
 from bench.cases.clients import ClientCase
+from bench.cases.directory import DirectoryCase
 from bench.cases.idle import IdleCase
+from bench.cases.links import LinksCase
 from bench.cases.opening import OpeningCase
+from bench.cases.streams import StreamCase
 from bench.stage import SMALL, body_of
 
 CASES: tuple[Case, ...] = (
@@ -45,4 +48,31 @@ CASES: tuple[Case, ...] = (
     OpeningCase(),
     IdleCase(),
     ClientCase(),
+    CallsCase(
+        name="hop",
+        title='{"hello":"world"} over HTTP, 64 connections, from node A to a lambda of node B',
+        subjects=("node", "hop", "nats_gateway"),
+        body=SMALL,
+        at_once=64,
+        goals=(
+            Goal("part of the calls of one node", "ratio", 0.45, at_least=True),
+            Goal("CPU us of both nodes for a call", "cpu_us", 56.0),
+            NO_ERRORS,
+        ),
+        base="node",
+        judged="hop",
+    ),
+    CallsCase(
+        name="hop-latency",
+        title='{"hello":"world"} over HTTP, 1 connection, from node A to a lambda of node B',
+        subjects=("node", "hop"),
+        body=SMALL,
+        at_once=1,
+        base="node",
+        judged="hop",
+        has_added=True,
+    ),
+    StreamCase(),
+    DirectoryCase(),
+    LinksCase(),
 )

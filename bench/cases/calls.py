@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
-from bench.cases.case import Plan, rotated
+from bench.cases.case import Plan, rotated, undisturbed
 from bench.load import wrk
 from bench.load.meter import LoadSpec, Sample
-from bench.outcome import DISTURBED, Outcome, Row, Target, add_ratios
+from bench.outcome import Outcome, Row, Target, add_latencies, add_ratios, disturbances
 from bench.processes import PYTHON, run_on
 from bench.stage import Stage, Subject
 
@@ -17,7 +18,7 @@ BUSY = 0.9
 
 @dataclass(frozen=True)
 class Goal:
-    """A target for the node's row."""
+    """A target for the row that is judged."""
 
     text: str
     column: str
@@ -30,7 +31,11 @@ NO_ERRORS = Goal("wrong or missing answers", "errors", 0)
 
 @dataclass(frozen=True)
 class CallsCase:
-    """`at_once` connections of one call each, or that many calls on one `/connect` socket."""
+    """`at_once` connections of one call each, or that many calls on one `/connect` socket.
+
+    `base` is the subject that the others are compared with, `judged` the one that has the goals, `has_added` whether
+    it matters how much longer a call takes.
+    """
 
     name: str
     title: str
@@ -39,6 +44,9 @@ class CallsCase:
     at_once: int
     over_connect: bool = False
     goals: tuple[Goal, ...] = (NO_ERRORS,)
+    base: str = "constant"
+    judged: str = "node"
+    has_added: bool = False
 
     def steps(self, plan: Plan) -> int:
         """One for each round of each subject."""
@@ -51,22 +59,18 @@ class CallsCase:
         rows = {name: Row(name, {}) for name in names}
         for number in range(plan.rounds):
             for name in rotated(names, number):
-                sample = self._undisturbed(stage.kept(name, self.body), stage, plan)
+                subject = stage.kept(name, self.body)
+                sample = undisturbed(partial(self._measure, subject, stage, plan), plan.patience)
                 rows[name].note_sample(sample)
                 if sample.first_error:
                     notes.append(f"{name}: {sample.first_error}")
                 further()
-        node, measured = rows["node"], list(rows.values())
-        add_ratios(measured, base="constant")
+        node, measured = rows[self.judged], list(rows.values())
+        add_ratios(measured, self.base)
+        if self.has_added:
+            add_latencies(measured, self.base)
         notes += self._doubts(measured)
         return Outcome(self.name, self.title, measured, self._targets(node), notes, node.is_disturbed)
-
-    def _undisturbed(self, subject: Subject, stage: Stage, plan: Plan) -> Sample:
-        """A round in which nobody else used the cores, or the best of those that could be had."""
-        samples = [self._measure(subject, stage, plan)]
-        while samples[-1].other_share > DISTURBED and not samples[-1].errors and len(samples) <= plan.patience:
-            samples.append(self._measure(subject, stage, plan))
-        return min(samples, key=lambda sample: (-sample.errors, sample.other_share))
 
     def _measure(self, subject: Subject, stage: Stage, plan: Plan) -> Sample:
         spec = LoadSpec(
@@ -78,6 +82,7 @@ class CallsCase:
             warm_up_s=plan.warm_up_s,
             node_pid=subject.process.pid,
             provider_pid=subject.provider.pid if subject.provider else 0,
+            further_pids=[child.pid for child in subject.further],
         )
         if plan.with_wrk and not self.over_connect:
             return wrk.run(spec, stage.cores.load)
@@ -94,11 +99,7 @@ class CallsCase:
 
     def _doubts(self, rows: list[Row]) -> list[str]:
         """What to know before one believes the figures."""
-        doubts = [
-            f"{row.subject}: something else used its cores in {row.disturbed} rounds; these count only if all are so"
-            for row in rows
-            if row.disturbed
-        ]
+        doubts = disturbances(rows)
         if self.at_once == 1 or self.over_connect:
             return doubts
         return doubts + [

@@ -11,10 +11,15 @@ from bench.procfs import busy_seconds, core_of, cpu_seconds
 
 T = TypeVar("T")
 CLOCK = time.perf_counter
+OVERDUE_S = 1.0
+"""An answer that takes longer counts as missing: nothing measured here has such a queue."""
 
 
 class LoadSpec(msgspec.Struct, frozen=True):
-    """One round of calls: against what, how many at once, for how long. The answer must be the body itself."""
+    """One round of calls: against what, how many at once, for how long. The answer must be the body itself.
+
+    `further_pids` are what stands behind the node that is asked: the second of a hop, which holds the lambda.
+    """
 
     port: int
     path: str
@@ -24,11 +29,13 @@ class LoadSpec(msgspec.Struct, frozen=True):
     warm_up_s: float
     node_pid: int
     provider_pid: int = 0
+    further_pids: list[int] = []
 
 
 class Sample(msgspec.Struct, frozen=True):
     """One round's result. `errors` counts answers that were not the expected 200.
 
+    `cpu_us` is the CPU time of the nodes for a call, `further_cpu_us` the part of it that is not the first's.
     Shares of a core are 0 to 1. `other_share` is what anybody else took of the node's core or the load's, the
     larger of the two.
     """
@@ -42,6 +49,7 @@ class Sample(msgspec.Struct, frozen=True):
     node_share: float
     load_share: float
     other_share: float = 0.0
+    further_cpu_us: float = 0.0
     first_error: str = ""
 
     @property
@@ -51,18 +59,23 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Stopwatch:
-    """Times a window together with the CPU that the node, the provider and this process spend in it."""
+    """Times a window together with the CPU that the nodes, the provider and this process spend in it."""
 
-    def __init__(self, node_pid: int, provider_pid: int) -> None:
-        self._pids = (node_pid, provider_pid)
-        self._cores = (core_of(node_pid), core_of(0))
+    def __init__(self, spec: LoadSpec) -> None:
+        self._pids = (spec.node_pid, spec.further_pids, spec.provider_pid)
+        self._cores = (core_of(spec.node_pid), core_of(0))
         self._cpu = self._read()
         self.started_at = CLOCK()
 
+    @property
+    def overdue_since(self) -> float:
+        """A call that was sent before that should have its answer by now."""
+        return max(self.started_at, CLOCK() - OVERDUE_S)
+
     def _read(self) -> tuple[float, ...]:
-        node, provider = self._pids
+        node, further, provider = self._pids
         load = cpu_seconds(provider) + time.process_time()
-        return cpu_seconds(node), load, *(busy_seconds(core) for core in self._cores)
+        return cpu_seconds(node), sum(map(cpu_seconds, further)), load, *(busy_seconds(core) for core in self._cores)
 
     def _others(self, node: float, load: float, node_core: float, load_core: float) -> float:
         """What others took, in seconds of the core where they took more."""
@@ -70,11 +83,14 @@ class Stopwatch:
             return max(node_core - node - load, 0.0)
         return max(node_core - node, load_core - load, 0.0)
 
-    def sample(self, latencies_s: Sequence[float], errors: int, first_error: str = "") -> Sample:
-        """Ends the window, in which one latency was noted for each answer."""
+    def sample(
+        self, latencies_s: Sequence[float], errors: int, first_error: str = "", calls: int | None = None
+    ) -> Sample:
+        """Ends the window, in which one latency was noted for each answer, where `calls` does not say how many came."""
         seconds = CLOCK() - self.started_at
-        node, load, *cores = (now - then for now, then in zip(self._read(), self._cpu, strict=True))
-        calls = len(latencies_s)
+        node, further, load, *cores = (now - then for now, then in zip(self._read(), self._cpu, strict=True))
+        node += further
+        calls = len(latencies_s) if calls is None else calls
         ranked = sorted(latencies_s) or [0.0]
         return Sample(
             calls=calls,
@@ -86,6 +102,7 @@ class Stopwatch:
             node_share=node / seconds,
             load_share=load / seconds,
             other_share=self._others(node, load, *cores) / seconds,
+            further_cpu_us=further * 1e6 / max(calls, 1),
             first_error=first_error,
         )
 

@@ -119,9 +119,9 @@ async def run(spec: LoadSpec) -> Sample:
     ]
     await asyncio.sleep(spec.warm_up_s)
     tally.latencies_s.clear()
-    watch = Stopwatch(spec.node_pid, spec.provider_pid)
+    watch = Stopwatch(spec)
     await asyncio.sleep(spec.seconds)
-    tally.check_all_answered([caller for _, caller in pairs], watch.started_at)
+    tally.check_all_answered([caller for _, caller in pairs], watch.overdue_since)
     sample = watch.sample(tally.latencies_s, tally.errors, tally.first_error)
     tally.running = False
     for transport, _ in pairs:

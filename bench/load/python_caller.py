@@ -80,7 +80,7 @@ async def run(spec: LoadSpec, kind: str) -> Sample:
         slots = [asyncio.create_task(keep_calling(call)) for _ in range(spec.connections)]
         await asyncio.sleep(spec.warm_up_s)
         latencies_s.clear()
-        watch = Stopwatch(spec.node_pid, spec.provider_pid)
+        watch = Stopwatch(spec)
         await asyncio.sleep(spec.seconds)
         sample = watch.sample(latencies_s, len(errors), errors[0] if errors else "")
         for slot in slots:

@@ -34,19 +34,22 @@ def run(spec: LoadSpec, core: int) -> Sample:
         script.write_text(SCRIPT % json.dumps(spec.body))
         url = f"http://127.0.0.1:{spec.port}{spec.path}"
         command = ["wrk", "-t1", f"-c{spec.connections}", f"-d{max(round(spec.seconds), 1)}s", "-s", str(script), url]
-        node, provider = cpu_seconds(spec.node_pid), cpu_seconds(spec.provider_pid)
+        pids = ((spec.node_pid,), spec.further_pids, (spec.provider_pid,))
+        before = [sum(map(cpu_seconds, some)) for some in pids]
         printed = run_on(core, command, b"", spec.seconds + 30).decode()
-        node, provider = cpu_seconds(spec.node_pid) - node, cpu_seconds(spec.provider_pid) - provider
+        used = (sum(map(cpu_seconds, some)) - then for some, then in zip(pids, before, strict=True))
+        first, further, provider = used
     report = json.loads(printed.rpartition("JSON ")[2])
-    seconds = report["us"] / 1e6
+    seconds, node, calls = report["us"] / 1e6, first + further, max(report["calls"], 1)
     return Sample(
         calls=report["calls"],
         seconds=seconds,
         errors=report["errors"],
         p50_us=report["p50"],
         p99_us=report["p99"],
-        cpu_us=node * 1e6 / max(report["calls"], 1),
+        cpu_us=node * 1e6 / calls,
         node_share=node / seconds,
         load_share=provider / seconds,
+        further_cpu_us=further * 1e6 / calls,
         first_error="counted by wrk" if report["errors"] else "",
     )
