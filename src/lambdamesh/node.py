@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 import lambdamesh
+from lambdamesh.access.holding_proofs import HoldingProofs
 from lambdamesh.access.local_door import LocalDoor
 from lambdamesh.access.resume_keys import ResumeKeys
 from lambdamesh.core.asking import Asking
@@ -111,7 +112,8 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self._alone = Alone(facts.machine, host_name, facts.version)
         self._membership = _membership(settings, facts)
-        self._keys = ResumeKeys(state.node_key(), Door.name, self._limits.resume_key_ttl_s)
+        self._node_key = state.node_key()
+        self._keys = ResumeKeys(self._node_key, Door.name, self._limits.resume_key_ttl_s)
         self._core = self._build_core(facts, now, unix_ms)
         self.door = Door(self._core, facts, _local_door(settings), self._keys, self)
         self.door.call_soon = self._loop.call_soon
@@ -170,6 +172,7 @@ class Node:
         if membership is not None and links is not None and asking is not None:
             self._reception = Reception(core.registry, core.relay, core.claims, homes)
             self._reception.judge = self._judge
+            homes.proofs = HoldingProofs(self._node_key)
             wiring.house, links.holder = self._reception, core.claims
             core.others = Others(asking, membership.machines)
             membership.failed = self._fail
@@ -268,7 +271,8 @@ class Node:
             self._forget_at = now + _FORGET_EVERY_S
             self._state.forget_deleted(clock.unix_ms / 1000)
             if self._membership is not None:
-                self._homes.forget_lost(self._membership.links.is_up, now)
+                self._membership.links.forget()
+                self._homes.forget_lost(self._membership.links.is_lost, now)
 
     # -- what it tells ------------------------------------------------------------------------------------------
 

@@ -102,16 +102,18 @@ class Claims:
         words = read(outcome, PlacedWords)
         if isinstance(words, MeshError):
             taker.refused(words)
-            if self._asking is not None and not (text in self._registry.live or text in self._arriving):
+            if self._asking is not None and text not in self._arriving:
                 # The home may have said yes, and nobody heard it.
-                self._asking.tell(home_of(text), "left", LeftWords(text.decode(), ANY_EPOCH, 0))
+                held = self._registry.live.get(text)
+                epoch = ANY_EPOCH if held is None else held.epoch
+                self._asking.tell(home_of(text), "left", LeftWords(text.decode(), ANY_EPOCH, 0, epoch))
             return
         number = words.number
         if number is None:
             held = self._registry.live.get(text)
             known = self._registry.closed.last_number
             number = held.last_number if held is not None else known(text, self._clock.unix_ms)
-        taker.granted(Placing(number, words.epoch), is_new_here=words.number is not None)
+        taker.granted(Placing(number, words.epoch, words.proof), is_new_here=words.number is not None)
 
     def adopted(self, machine: int, call: Call, number: int, answer: Exchange) -> None:
         """Another node lets go of a call whose provider is now here, or behind this node."""
@@ -157,8 +159,10 @@ class Claims:
     def holding(self, machine: int) -> tuple[str, bytes]:
         """Return what a node is told first, topic and words: which of its lambdas are held here."""
         registry = self._registry
-        held = [(text.decode(), registry.live[text].epoch) for text in registry.abroad.get(machine, ())]
-        return "holding", msgspec.json.encode(HoldingWords(held))
+        held = [registry.live[text] for text in registry.abroad.get(machine, ())]
+        arriving = [text.decode() for text in self._arriving if home_of(text) == machine]
+        words = HoldingWords([(one.id.decode(), one.epoch, one.proof) for one in held], arriving)
+        return "holding", msgspec.json.encode(words)
 
     def homes(self) -> Collection[int]:
         """Return the machines that are home to lambdas held here."""

@@ -62,7 +62,7 @@ class Closed:
     def last_number(self, text: bytes, now_ms: int) -> int:
         """Return a number that no call of an earlier life of this lambda had: an answer that is late is to none.
 
-        Of a life that is not remembered only its longest time is known: it had fewer calls than milliseconds.
+        Of a life that is not remembered only its longest time is known: it had fewer calls than microseconds.
         """
         remembered = self._gone.pop(text, None)
-        return remembered[1] if remembered is not None else max(now_ms - parse_lambda_id(text).unix_ms, 0)
+        return remembered[1] if remembered is not None else max(now_ms - parse_lambda_id(text).unix_ms, 0) * 1000

@@ -37,10 +37,23 @@ class Lambda:
 
     ``left`` is the provider of the socket that ended, while calls are open that the next one may answer. ``epoch``
     orders the sockets that took the lambda one after the other, on whatever node: the home counts, 0 for the first.
-    ``expired`` is told when its grace has passed.
+    ``proof`` is what another home gave for holding it. ``expired`` is told when its grace has passed.
     """
 
-    __slots__ = ("_expired", "code", "epoch", "grace_s", "headers", "id", "left", "number", "seat", "slot", "waiting")
+    __slots__ = (
+        "_expired",
+        "code",
+        "epoch",
+        "grace_s",
+        "headers",
+        "id",
+        "left",
+        "number",
+        "proof",
+        "seat",
+        "slot",
+        "waiting",
+    )
 
     def __init__(self, claim: Claim, code: str, expired: Callable[[Lambda, str, float], None]) -> None:
         self._expired = expired
@@ -50,6 +63,7 @@ class Lambda:
         self.grace_s = claim.grace_s
         self.number = 0
         self.epoch = 0
+        self.proof = ""
         self.seat: Seat | None = None
         self.left: Provider | None = None
         self.waiting: list[Waiting] | None = None
@@ -85,15 +99,17 @@ class Lambda:
 class Away:
     """A lambda whose home this is and that ``machine`` holds.
 
-    While it moves (``mover`` is whoever gets it), calls wait here, and so do those in ``movers`` who want it next.
+    ``number`` is that of its last call when it was placed there. While it moves (``mover`` is whoever gets it), calls
+    wait here, and so do those in ``movers`` who want it next.
     """
 
-    __slots__ = ("epoch", "id", "left", "machine", "mover", "movers", "waiting")
+    __slots__ = ("epoch", "id", "left", "machine", "mover", "movers", "number", "waiting")
 
-    def __init__(self, text: bytes, machine: int, epoch: int) -> None:
+    def __init__(self, text: bytes, machine: int, epoch: int, number: int = 0) -> None:
         self.id = text
         self.machine = machine
         self.epoch = epoch
+        self.number = number
         self.left: Provider | None = None
         self.waiting: list[Waiting] | None = None
         self.mover: Taker | None = None
@@ -101,10 +117,14 @@ class Away:
 
 
 class Placing:
-    """Where a lambda stands in its own history: ``number`` of its last call, ``epoch`` of the socket that takes it."""
+    """Where a lambda stands in its own history: ``number`` of its last call, ``epoch`` of the socket that takes it.
 
-    __slots__ = ("epoch", "number")
+    ``proof`` is by which its home knows again that it placed the lambda so.
+    """
 
-    def __init__(self, number: int, epoch: int) -> None:
+    __slots__ = ("epoch", "number", "proof")
+
+    def __init__(self, number: int, epoch: int, proof: str = "") -> None:
         self.number = number
         self.epoch = epoch
+        self.proof = proof

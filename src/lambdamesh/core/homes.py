@@ -6,8 +6,9 @@ lambda is decided one after the other, so that the last to answer ``open`` wins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
+from typing import Protocol
 
 from lambdamesh.core.asking import Asking, read
 from lambdamesh.core.clock import Clock
@@ -36,6 +37,28 @@ RELEASE_S = 2.0
 _SUPERSEDED, _DELETED = 4409, 4410
 
 
+class Proofs(Protocol):
+    """Proves to a home, over its restarts too, that it has placed a lambda itself."""
+
+    def mint(self, text: bytes, machine: int, epoch: int) -> str:
+        """Return the proof that ``machine`` was given the lambda ``text`` as the holder of ``epoch``."""
+
+    def is_right(self, proof: str, text: bytes, machine: int, epoch: int) -> bool:
+        """Whether it is that, in constant time."""
+
+
+class Unproven:
+    """Believes whoever shows nothing: for meshes that are simulated."""
+
+    def mint(self, text: bytes, machine: int, epoch: int) -> str:
+        """Return nothing (``Proofs``)."""
+        return ""
+
+    def is_right(self, proof: str, text: bytes, machine: int, epoch: int) -> bool:
+        """Whether nothing was shown (``Proofs``)."""
+        return not proof
+
+
 class Homes:
     """The lambdas whose home this is. ``mint_key`` makes a resume key for an id at a door."""
 
@@ -52,6 +75,11 @@ class Homes:
         self._asking = asking
         self._clock = clock
         self._mint_key = mint_key
+        self.proofs: Proofs = Unproven()
+        self._held_by: dict[int, set[bytes]] = {}
+        """The lambdas that are away, by the machine that holds them."""
+        self._moving: dict[bytes, Away] = {}
+        """Those that are on their way from one node to another."""
         self._lost_at: dict[int, float] = {}
         """Since when a holder could not be reached."""
 
@@ -91,7 +119,7 @@ class Homes:
         elif away is None:
             self._give(taker)
         elif away.machine == taker.machine:
-            taker.granted(Placing(0, away.epoch), is_new_here=False)
+            taker.granted(self._placing(taker, 0, away.epoch), is_new_here=False)
         else:
             self._move(away, taker)
 
@@ -102,8 +130,8 @@ class Homes:
         if taker.link is None:
             taker.granted(placing, is_new_here=True)
             return
-        registry.closed.forget(text)
-        away = registry.away[text] = Away(text, taker.machine, placing.epoch)
+        placing = self._placing(taker, placing.number, placing.epoch)
+        away = self._place(Away(text, taker.machine, placing.epoch, placing.number))
         # Those whose calls end because of the move may call at once: they wait until it is done.
         away.mover = taker
         released = registry.release(text, taker.link, taker.keep, now)
@@ -119,9 +147,29 @@ class Homes:
         taker.deliver(waiting, now)
         self._go_on(away)
 
+    def _placing(self, taker: Taker, number: int, epoch: int) -> Placing:
+        return Placing(number, epoch, self.proofs.mint(taker.claim.text, taker.machine, epoch))
+
+    def _place(self, away: Away) -> Away:
+        """Note that another node holds a lambda; its id is never minted any more."""
+        self._registry.away[away.id] = away
+        self._held_by.setdefault(away.machine, set()).add(away.id)
+        self._registry.closed.forget(away.id)
+        self._registry.note(away.id)
+        return away
+
+    def _drop(self, away: Away) -> None:
+        """Note that nobody else holds it any more."""
+        del self._registry.away[away.id]
+        held = self._held_by[away.machine]
+        held.discard(away.id)
+        if not held:
+            del self._held_by[away.machine]
+
     def _move(self, away: Away, taker: Taker) -> None:
         assert self._asking is not None, "only a node with links has lambdas that are away"
         away.mover = taker
+        self._moving[away.id] = away
         words = ReleaseWords(away.id.decode(), list(taker.keep))
         self._asking.ask(away.machine, "release", words, partial(self._released, away, taker), RELEASE_S)
 
@@ -130,20 +178,24 @@ class Homes:
         if registry.away.get(text) is not away:
             # It was deleted meanwhile, and the taker knows.
             return
+        del self._moving[text]
         words = read(outcome, ReleasedWords)
         number = None if isinstance(words, MeshError) else words.number
         if number is None:
-            number = registry.closed.last_number(text, self._clock.unix_ms)
-        placing = Placing(number, registry.next_epoch(self._clock.unix_ms))
+            # It did not let go, or not so that anybody heard it: whatever it has is not the lambda any more.
+            self._evict(away.machine, text, away.epoch, _SUPERSEDED)
+            number = self._last_number(away)
+        placing = self._placing(taker, number, registry.next_epoch(self._clock.unix_ms))
         away.mover = None
         waiting, away.waiting = away.waiting or [], None
-        if taker.link is None or not taker.is_there:
-            del registry.away[text]
+        self._drop(away)
         if not taker.is_there:
             self._end(away, number)
             _give_up(waiting)
         else:
-            away.machine, away.epoch = taker.machine, placing.epoch
+            if taker.link is not None:
+                away.machine, away.epoch, away.number = taker.machine, placing.epoch, number
+                self._place(away)
             taker.granted(placing, is_new_here=True)
             taker.deliver(waiting, now)
         self._go_on(away)
@@ -164,39 +216,48 @@ class Homes:
         if away is None or away.mover is not None or away.machine != machine:
             return
         if words.epoch == away.epoch and words.grace_s > 0:
-            del self._registry.away[away.id]
+            self._drop(away)
             claim = Claim(away.id, False, grace_s=words.grace_s, headers=bytes(words.headers))
             self._registry.park(claim, words.code, Placing(words.number, words.epoch), self._relay.time())
         elif words.epoch == away.epoch:
-            del self._registry.away[away.id]
+            self._drop(away)
             self._end(away, words.number)
-        elif words.epoch == ANY_EPOCH:
-            del self._registry.away[away.id]
-            self._end(away, self._registry.closed.last_number(away.id, self._clock.unix_ms))
+        elif words.epoch == ANY_EPOCH and words.held < away.epoch:
+            self._lose(away, words.held)
 
     def holding(self, machine: int, words: HoldingWords) -> None:
         """A node says which lambdas of this home it holds: believe what is news, correct what has been overtaken."""
-        told = {text.encode(): epoch for text, epoch in words.lambdas}
-        for away in tuple(self._registry.away.values()):
-            if away.mover is not None:
-                _abandon(away, machine)
-            elif away.machine == machine and away.id not in told:
-                del self._registry.away[away.id]
-                self._end(away, self._registry.closed.last_number(away.id, self._clock.unix_ms))
-        for text, epoch in told.items():
-            self._hear_of(machine, text, epoch)
+        told = {text.encode(): (epoch, proof) for text, epoch, proof in words.lambdas}
+        arriving = {text.encode() for text in words.arriving}
+        self._abandon(machine, arriving)
+        for text in tuple(self._held_by.get(machine, ())):
+            away = self._registry.away[text]
+            if away.mover is None and text not in told and text not in arriving:
+                self._drop(away)
+                self._end(away, self._last_number(away))
+        for text, (epoch, proof) in told.items():
+            if home_of(text) == self._registry.machine:
+                is_proven = self.proofs.is_right(proof, text, machine, epoch)
+                self._hear_of(machine, text, epoch, is_proven=is_proven, is_arriving=text in arriving)
 
-    def _hear_of(self, machine: int, text: bytes, epoch: int) -> None:
+    def _abandon(self, machine: int, arriving: Collection[bytes]) -> None:
+        """A link to ``machine`` has come up anew: whoever asked over the one before does not hear the answer."""
+        for away in tuple(self._moving.values()):
+            for taker in (away.mover, *away.movers):
+                if taker is not None and taker.machine == machine and away.id not in arriving:
+                    taker.refused(PeerUnreachable("the link ended before the lambda was there: try again"))
+
+    def _hear_of(self, machine: int, text: bytes, epoch: int, *, is_proven: bool, is_arriving: bool) -> None:
         registry = self._registry
-        if home_of(text) != registry.machine:
-            return
         held, away = registry.live.get(text), registry.away.get(text)
         known = held.epoch if held is not None else away.epoch if away is not None else -1
         if registry.closed.is_deleted(text):
             self._evict(machine, text, epoch, _DELETED)
+        elif not is_proven:
+            self._evict(machine, text, epoch, _SUPERSEDED)
         elif away is not None and away.machine == machine:
-            # A grant that was lost on the way has not reached it: it knows best what it has.
-            away.epoch = epoch
+            if epoch < away.epoch and away.mover is None and not is_arriving:
+                self._lose(away, epoch)
         elif epoch <= known or (away is not None and away.mover is not None):
             self._evict(machine, text, epoch, _SUPERSEDED)
         else:
@@ -204,9 +265,16 @@ class Homes:
                 registry.evict(held, _SUPERSEDED, "superseded by a newer socket on another node", self._relay.time())
             if away is not None:
                 self._evict(away.machine, text, away.epoch, _SUPERSEDED)
+                self._drop(away)
             registry.next_epoch(epoch)
-            registry.away[text] = Away(text, machine, epoch)
-            registry.closed.forget(text)
+            self._place(Away(text, machine, epoch))
+
+    def _lose(self, away: Away, held: int) -> None:
+        """Its holder never heard that it has it, and has no more than what was overtaken before."""
+        self._drop(away)
+        if held != ANY_EPOCH:
+            self._evict(away.machine, away.id, held, _SUPERSEDED)
+        self._end(away, self._last_number(away))
 
     def _evict(self, machine: int, text: bytes, epoch: int, code: int) -> None:
         if self._asking is not None:
@@ -214,27 +282,33 @@ class Homes:
 
     def delete(self, text: bytes) -> bool:
         """Close a lambda for good that another node holds; ``False`` where none does."""
-        away = self._registry.away.pop(text, None)
+        away = self._registry.away.get(text)
         if away is None:
             return False
+        self._drop(away)
         self._registry.closed.bury(text, self._clock.unix_ms)
         self._evict(away.machine, text, away.epoch, _DELETED)
         if away.mover is not None:
             # It is neither here nor there: whoever was to have it is told the same.
+            self._moving.pop(text, None)
             away.mover.refused(LambdaGone("this lambda was deleted: ask for a new id"))
             self._go_on(away)
         _give_up(away.waiting or [])
         return True
 
-    def forget_lost(self, is_up: Callable[[int], bool], now: float) -> None:
-        """Give up, one by one, the lambdas of holders that have not come back for as long as ids are remembered."""
-        for machine in {away.machine for away in self._registry.away.values()} - self._lost_at.keys():
-            if not is_up(machine):
-                self._lost_at[machine] = now
-        for machine, lost_at in tuple(self._lost_at.items()):
-            if is_up(machine):
+    def forget_lost(self, is_lost: Callable[[int], bool], now: float) -> None:
+        """Give up the lambdas of holders that have been out of reach for as long as ids are remembered.
+
+        ``is_lost`` says of a machine whether it is out of reach now; asked again and again.
+        """
+        for machine in tuple(self._lost_at):
+            if machine not in self._held_by or not is_lost(machine):
                 del self._lost_at[machine]
-            elif now - lost_at >= self._relay.limits.gone_ttl_s:
+        for machine in tuple(self._held_by):
+            if not is_lost(machine):
+                continue
+            lost_at = self._lost_at.setdefault(machine, now)
+            if now - lost_at >= self._relay.limits.gone_ttl_s:
                 del self._lost_at[machine]
                 self.holding(machine, HoldingWords())
 
@@ -245,16 +319,13 @@ class Homes:
         for mover in movers:
             self.take(mover)
 
+    def _last_number(self, away: Away) -> int:
+        """Return what no call of a lambda is behind whose holder cannot say."""
+        return max(away.number, self._registry.closed.last_number(away.id, self._clock.unix_ms))
+
     def _end(self, away: Away, number: int) -> None:
         self._registry.closed.remember(away.id, number, self._relay.time())
         _give_up(away.waiting or [])
-
-
-def _abandon(away: Away, machine: int) -> None:
-    """A link to ``machine`` has come up anew: whoever asked over the one before does not hear the answer."""
-    for taker in (away.mover, *away.movers):
-        if taker is not None and taker.machine == machine:
-            taker.refused(PeerUnreachable("the link ended before the lambda was there: try again"))
 
 
 def _give_up(waiting: list[Waiting]) -> None:

@@ -99,14 +99,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long a link that was opened by a call stays without one."""
     link_ping_s: float = 1.0
     """Time between two pings of a link while something is in flight on it."""
-    link_silence_s: float = 3.9
+    link_silence_s: float = 3.5
     """Silence after a ping that is not answered before a link is cut."""
     link_hello_s: float = 5.0
     """Time for a node that was dialled, or has dialled, to prove itself and say hello."""
     link_redial_s: float = 30.0
     """Longest pause between two attempts to reach a node that was lost."""
     link_arriving: int = 256
-    """Connections of the mesh door that have not said hello; more are closed."""
+    """Connections of the mesh door that have not said hello; for one more the oldest is closed."""
+    link_arriving_address: int = 16
+    """The same of each address."""
     ask_timeout_s: float = 4.0
     """Time for another node to answer a question about a lambda."""
     listing_timeout_s: float = 2.0

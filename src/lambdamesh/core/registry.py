@@ -159,13 +159,13 @@ class Registry:
             self._enter(held)
         else:
             self._replace(held, claim, seat, keep)
-        held.epoch = placing.epoch
+        held.epoch, held.proof = placing.epoch, placing.proof
         self.closed.forget(claim.text)
         if claim.is_new:
             self._counters.lambdas_opened += 1
         else:
             self._counters.lambdas_reopened += 1
-            self._note(parse_lambda_id(claim.text))
+            self.note(claim.text)
         self.publish(held, "open", "new" if claim.is_new else "reopened")
         while held.waiting:
             held.waiting.pop(0).deliver(seat.provider, now)
@@ -192,7 +192,9 @@ class Registry:
                 del self.abroad[home]
         return held
 
-    def _note(self, lambda_id: LambdaId) -> None:
+    def note(self, text: bytes) -> None:
+        """An id was re-opened, here or on another node: if it is of this home, it is never minted any more."""
+        lambda_id = parse_lambda_id(text)
         if place_of(lambda_id, self.machine) is Place.HERE:
             self.claimed(lambda_id)
 

@@ -128,7 +128,7 @@ class NodeTaker:
     def granted(self, placing: Placing, *, is_new_here: bool) -> None:
         """Tell it so (``Taker``)."""
         number = placing.number if is_new_here else None
-        self._answer.result(msgspec.json.encode(PlacedWords(placing.epoch, number)))
+        self._answer.result(msgspec.json.encode(PlacedWords(placing.epoch, number, placing.proof)))
 
     def refused(self, error: MeshError) -> None:
         """Tell it why not (``Taker``)."""

@@ -30,10 +30,14 @@ class TakeWords(msgspec.Struct, frozen=True, gc=False):
 
 
 class PlacedWords(msgspec.Struct, frozen=True, gc=False):
-    """The answer: ``number`` of the last call (``None``: the taker held the lambda before, and knows), ``epoch``."""
+    """The answer: ``number`` of the last call (``None``: the taker held the lambda before, and knows), ``epoch``.
+
+    ``proof`` is for ``holding``: it proves that the home has placed the lambda so.
+    """
 
     epoch: int
     number: int | None = None
+    proof: str = ""
 
 
 class ReleaseWords(msgspec.Struct, frozen=True, gc=False):
@@ -63,29 +67,35 @@ class PendingWords(msgspec.Struct, frozen=True, gc=False):
 
 
 ANY_EPOCH = -1
-"""Whichever the home has given the holder last."""
+"""Whichever the home has given the holder last; none at all."""
 
 
 class LeftWords(msgspec.Struct, gc=False):
     """``left``, told to a home: the lambda has closed at its holder; ``number`` is that of its last call.
 
-    Where the holder goes down and the lambda does not, ``grace_s`` is how long it waits to be re-opened, now at its
-    home, as what it was: ``code`` and ``headers``.
+    With ``ANY_EPOCH`` a socket has not got what it asked for: whatever the home may have given it, the node has the
+    lambda as of ``held``, or not at all. Where the holder goes down and the lambda does not, ``grace_s`` is how long it
+    waits to be re-opened, now at its home, as what it was: ``code`` and ``headers``.
     """
 
     id: str
     epoch: int
     number: int
+    held: int = ANY_EPOCH
     grace_s: float = 0.0
     code: str = ""
     headers: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class HoldingWords(msgspec.Struct, frozen=True, gc=False):
-    """``holding``, told to a home whenever a link to it comes up: all of its lambdas that are held here."""
+    """``holding``, told to a home whenever a link to it comes up: all of its lambdas that are held here.
 
-    lambdas: list[tuple[str, int]] = []
-    """Id and epoch of each."""
+    ``arriving`` are those that are being taken, so that the home has not forgotten what is on its way.
+    """
+
+    lambdas: list[tuple[str, int, str]] = []
+    """Id, epoch and proof of each."""
+    arriving: list[str] = []
 
 
 class EvictWords(msgspec.Struct, frozen=True, gc=False):

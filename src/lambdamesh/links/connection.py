@@ -72,6 +72,9 @@ class Owner(Protocol):
     def greeted(self, connection: Connection, hello: Hello) -> None:
         """The other side has said hello. Raises ``LinkClosed`` where it is not welcome."""
 
+    def leaving(self, connection: Connection) -> None:
+        """This side begins nothing more here."""
+
     def parting(self, connection: Connection, goodbye: Goodbye) -> None:
         """The other side begins nothing more here."""
 
@@ -117,9 +120,11 @@ class Connection(asyncio.Protocol):
         self._has_greeted = self._has_parted = False
         self.pulse = Pulse(limits)
         self.opened_at = self._busy_at = wiring.time()
+        self.up_at = wiring.clock.now
+        self._begun = 0
         self.dialler = 0
         self._leave_at = 0.0
-        self._heard_at = wiring.clock.now
+        self.heard_at = wiring.clock.now
         self._burst_bytes = 0
 
     # -- the connection -----------------------------------------------------------------------------------------
@@ -171,7 +176,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read on (asyncio)."""
         self.pulse.heard = True
-        self._heard_at = self._wiring.clock.now
+        self.heard_at = self._wiring.clock.now
         try:
             self.link.receive(data)
         except LinkClosed as end:
@@ -253,6 +258,7 @@ class Connection(asyncio.Protocol):
     def greeted(self, link: Link, hello: Hello) -> None:
         """The other side has said who it is."""
         link.machine = self.machine
+        self.up_at = self._wiring.clock.now
         self._owner.greeted(self, hello)
         self._greet()
         # How far away it is shall not have to be waited for.
@@ -310,7 +316,7 @@ class Connection(asyncio.Protocol):
 
     def heard_within(self, seconds: float) -> bool:
         """Whether the other side has said anything so lately."""
-        return self._wiring.clock.now - self._heard_at <= seconds
+        return self._wiring.clock.now - self.heard_at <= seconds
 
     # -- its end ------------------------------------------------------------------------------------------------
 
@@ -319,6 +325,7 @@ class Connection(asyncio.Protocol):
         if not self._leave_at:
             self._leave_at = self._wiring.time() + _PARTED_S
         self.link.part(why)
+        self._owner.leaving(self)
         self._close_if_done(self._wiring.time())
 
     def _close_if_done(self, now: float) -> None:
@@ -349,8 +356,9 @@ class Connection(asyncio.Protocol):
 
     def _keep(self, now: float) -> None:
         is_busy = self.link.is_busy
-        if is_busy:
+        if is_busy or self.link.begun != self._begun:
             self._busy_at = now
+            self._begun = self.link.begun
         elif now - self._busy_at >= self._wiring.limits.link_idle_s and not self._is_wanted:
             self.leave("it was idle")
             return
@@ -364,7 +372,9 @@ class Connection(asyncio.Protocol):
 
     def _arm(self) -> None:
         if self._slot is None:
-            self._slot = self._wiring.wheel.add(self, self._wiring.time() + self._wiring.limits.link_ping_s)
+            now = self._wiring.time()
+            at, silent_at = now + self._wiring.limits.link_ping_s, self.pulse.silent_at
+            self._slot = self._wiring.wheel.add(self, silent_at if now < silent_at < at else at)
 
 
 def _tune(sock: socket.socket | None) -> None:

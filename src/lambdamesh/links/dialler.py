@@ -78,6 +78,7 @@ class Dialler:
                 # It may be this very task that has found out: its attempt is over then.
                 self._seeds.pop(seed)
                 self.trouble.pop(seed, None)
+                self.met.pop(seed, None)
 
     async def _keep(self, seed: str) -> None:
         failures = 0
@@ -98,6 +99,16 @@ class Dialler:
         self._reaching[peer.machine] = self._spawn(self._reach(peer, after_s))
 
     async def _reach(self, peer: Peer, after_s: float) -> None:
+        try:
+            await self._dial_again_and_again(peer, after_s)
+        except Exception:
+            log.exception("internal_error", once_a_minute=True)
+            peer.fail("this node has a bug: look into its log")
+        finally:
+            if self._reaching.get(peer.machine) is asyncio.current_task():
+                del self._reaching[peer.machine]
+
+    async def _dial_again_and_again(self, peer: Peer, after_s: float) -> None:
         await asyncio.sleep(after_s)
         while not peer.is_up():
             record = self._directory.find(peer.machine)
@@ -119,6 +130,12 @@ class Dialler:
 
     def _is_wanted(self, machine: int) -> bool:
         return self._directory.is_alive(machine, time.time()) or machine in self.holder.homes()
+
+    def met_again(self, peer: Peer, addresses: tuple[str, ...]) -> None:
+        """There is a link to a node: what was wrong with its addresses is wrong no more."""
+        seeds = [seed for seed, met in self.met.items() if met is peer]
+        for address in (*addresses, *seeds):
+            self.trouble.pop(address, None)
 
     # -- one attempt --------------------------------------------------------------------------------------------
 

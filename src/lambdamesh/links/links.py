@@ -110,6 +110,16 @@ class Links:
         peer = self._peers.get(machine)
         return peer is not None and peer.is_up()
 
+    def is_lost(self, machine: int) -> bool:
+        """Whether a node is out of reach; one that nobody has tried lately is tried."""
+        peer = self._peers.get(machine)
+        if peer is not None and peer.is_up():
+            return False
+        if peer is not None and peer.state is State.DOWN:
+            return True
+        is_alive = self._directory.is_alive(machine, time.time())
+        return not is_alive and isinstance(self.seat(machine), MeshError)
+
     def calls_in_flight(self) -> int:
         """Count the calls that entered here, or passed through, and that another node has not answered yet."""
         links = [connection.link for connection in self._connections]
@@ -142,6 +152,11 @@ class Links:
             # A home that has started anew does not know that its lambdas are here: the link tells it.
             if self._is_new(machine):
                 self.seat(machine)
+
+    def forget(self) -> None:
+        """Forget nodes that nobody knows any more; called now and then."""
+        for machine in [peer.machine for peer in self._peers.values() if peer.is_forgotten(self._directory)]:
+            del self._peers[machine]
 
     def _is_new(self, machine: int) -> bool:
         peer, record = self._peers.get(machine), self._directory.find(machine)
@@ -224,17 +239,20 @@ class Links:
     def _welcome(self, connection: Connection, peer: Peer, record: NodeRecord, hints: list[PeerHint]) -> None:
         if not connection.link.is_up or connection.link.has_parted:
             return
-        is_first = not peer.is_up()
+        peer = self._peers.setdefault(peer.machine, peer)
         peer.instance, peer.name = record.instance, f"{record.host} ({machine_id_text(record.machine)})"
         self._wiring.counters.links_opened += 1
-        if is_first:
-            # What it must know before any call: which of its lambdas are here.
-            connection.link.tell(*self.holder.holding(record.machine))
+        # What it must know before any call, and again whenever words may have been lost: which of its lambdas are here.
+        connection.link.tell(*self.holder.holding(record.machine))
+        before = self._directory.find(record.machine)
+        self.dialler.met_again(peer, (record.address, "" if before is None else before.address))
         self._acquaintance.learn(record, time.time(), is_hearsay=False)
+        for other in peer.connections:
+            # Whoever dials again may have lost a link that looks alive from here.
+            other.look()
+            self._loop.call_later(_RETIRE_S, self._retire, peer)
         peer.up(connection)
         log.info("link_up", node=peer.name, address=connection.peer_address, dialled=connection.dialled is not None)
-        if not is_first:
-            self._loop.call_later(_RETIRE_S, self._retire, peer)
         self._acquaintance.hear_hints(hints)
 
     def _retire(self, peer: Peer) -> None:
@@ -242,6 +260,12 @@ class Links:
         for connection in tuple(peer.connections):
             if connection is not peer.best and connection.link.is_up:
                 connection.leave("there are two links, and this is one too many")
+
+    def leaving(self, connection: Connection) -> None:
+        """This side begins nothing more here."""
+        peer = self._peers.get(connection.machine)
+        if peer is not None:
+            peer.choose()
 
     def parting(self, connection: Connection, goodbye: Goodbye) -> None:
         """The other side begins nothing more here."""
@@ -253,6 +277,9 @@ class Links:
     def ponged(self, connection: Connection) -> None:
         """A node is there: its word is fresh."""
         self._acquaintance.hears(connection.machine)
+        peer = self._peers.get(connection.machine)
+        if peer is not None and len(peer.connections) > 1:
+            peer.choose()
 
     def lost(self, connection: Connection, why: str) -> None:
         """A link is over."""
@@ -266,6 +293,9 @@ class Links:
         if not connection.link.has_parted:
             self._wiring.counters.links_lost += 1
             log.warning("link_lost", node=peer.name, why=why)
+            if peer.best is not None:
+                # Words were lost with it: the other side's are told again there, where it is lost as well.
+                peer.best.link.tell(*self.holder.holding(peer.machine))
         if peer.state is State.DOWN and not self._is_stopping:
             self.dialler.reach(peer, pause_s(peer.failures, self._wiring.limits.link_redial_s))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from random import uniform
 
+from lambdamesh.core.peering import Directory
 from lambdamesh.errors import PeerUnreachable
 from lambdamesh.ids import machine_id_text
 from lambdamesh.links.connection import Connection
@@ -46,6 +47,14 @@ class Peer:
         """Whether there is a link for what begins now."""
         return self.best is not None
 
+    def is_forgotten(self, directory: Directory) -> bool:
+        """Whether nobody has to do with it, or knows it, any more."""
+        return (
+            not (self.connections or self.line)
+            and self.state is not State.CONNECTING
+            and not directory.knows(self.machine)
+        )
+
     def waits(self) -> Line:
         """Return where calls wait that need the first link."""
         if self.line is None:
@@ -62,9 +71,15 @@ class Peer:
             line.flow(self.best.link)
 
     def choose(self) -> None:
-        """Find the link for what begins now: of two that both sides dialled at once, the smaller machine's."""
+        """Find the link for what begins now: of two that both sides dialled at once, the smaller machine's.
+
+        One that was not heard since a newer one came up does not count: whoever dials again may have lost it.
+        """
         usable = [one for one in self.connections if one.link.is_up and not one.link.has_parted]
-        self.best = min(usable, key=lambda one: (one.dialler, one.opened_at), default=None)
+        if len(usable) > 1:
+            newest_at = max(one.up_at for one in usable)
+            usable = [one for one in usable if one.heard_at >= newest_at]
+        self.best = min(usable, key=lambda one: (one.dialler, -one.up_at), default=None)
         if self.best is not None:
             self.state = State.UP
         elif self.state is State.UP:

@@ -31,6 +31,11 @@ class Pulse:
             return False
         return not (self._is_answered or self.heard) and now - self.pinged_at >= self._limits.link_silence_s
 
+    @property
+    def silent_at(self) -> float:
+        """When the other side has been silent for too long, if nothing comes; 0 while nothing is expected."""
+        return 0.0 if self._is_answered or self.heard else self.pinged_at + self._limits.link_silence_s
+
     def is_due(self, now: float, is_busy: bool) -> bool:
         """Whether to ping, at one of the ticks that come every ``link_ping_s``; if so, the ping counts as sent."""
         pause_s = self._limits.link_ping_s if is_busy else self._limits.ping_interval_s

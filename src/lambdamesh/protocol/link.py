@@ -60,11 +60,11 @@ class Link:
     ``wake`` is told when there is something to write. ``holds`` tells how many lambdas this side holds. ``peer`` is the
     other side's hello, once it has come; ``version`` what both speak. ``machine`` is whom the other side has proven to
     be, and ``name`` how errors call it; whoever greets it sets both. What begins when the link has ended is answered at
-    once, and has the number 0.
+    once, and has the number 0. ``begun`` counts the exchanges of both sides.
     """
 
     __slots__ = (
-        "_arrivals", "_bounds", "_handlers", "_holds", "_is_greeted", "_numbers", "_receiver", "_rest",
+        "_arrivals", "_bounds", "_handlers", "_holds", "_is_greeted", "_numbers", "_receiver", "_rest", "begun",
         "has_parted", "inbound", "is_closed", "machine", "name", "number", "outbox", "peer", "pending", "version",
     )  # fmt: skip
 
@@ -75,6 +75,7 @@ class Link:
         self.pending: dict[int, Pending] = {}
         self.inbound: dict[int, Inbound] = {}
         self.number = 0
+        self.begun = 0
         self.name = "the other node"
         self.machine = 0
         self.peer: Hello | None = None
@@ -114,6 +115,7 @@ class Link:
         if self.is_closed:
             answer.fault(PeerUnreachable(f"the link to {self.name} has ended: try again"))
             return 0
+        self.begun += 1
         number = self.number
         while True:
             number = number % _NUMBERS + 1
@@ -317,6 +319,7 @@ class Link:
     def _welcome(self, number: int, refusal: type[MeshError] = Overloaded) -> Inbound | None:
         if number in self.inbound:
             raise LinkClosed("two exchanges have the same number")
+        self.begun += 1
         answer = self.inbound[number] = Inbound(self, number)
         if len(self.inbound) > self._bounds.exchanges:
             answer.fault(refusal(f"{self._bounds.exchanges} calls of this link are in flight: try again later"))

@@ -12,6 +12,7 @@ from contextlib import suppress
 import pytest
 import trustme
 
+from lambdamesh.access.holding_proofs import HoldingProofs
 from lambdamesh.access.mesh_secret import mint_secret
 from lambdamesh.ids import LambdaId
 from lambdamesh.protocol.link_frames import HEAD, Kind, frame, topic_frame
@@ -286,6 +287,8 @@ def still_there(pair: Mesh, provider: Provider2, holder: Node) -> None:
     assert holders(pair.nodes, provider.id) == [holder]
 
 
+PROOF = HoldingProofs(bytes(32)).mint(b"rhowRuuCUoE5vlcA", 1, 1)
+"""One that another home has made."""
 EPOCHS = [-1, 0, 1, 2**62]
 
 
@@ -319,7 +322,7 @@ def test_who_says_that_it_holds_nothing_takes_nothing_away(
     pair: Mesh, stranger: Stranger, moved: Provider2, epoch: int
 ) -> None:
     stranger.tell("holding", {"lambdas": []})
-    stranger.tell("holding", {"lambdas": [[LambdaId(0x99, 1 << 22).text.decode(), epoch]]})
+    stranger.tell("holding", {"lambdas": [[LambdaId(0x99, 1 << 22).text.decode(), epoch, PROOF]]})
     stranger.settle()
     still_there(pair, moved, pair.nodes[1])
     answer = pair.nodes[0].fetch("POST", f"/lambda/{LambdaId(0x99, 1 << 22).text.decode()}/m", b"1")
@@ -330,7 +333,7 @@ def test_who_says_that_it_holds_nothing_takes_nothing_away(
 def test_a_lambda_is_not_another_nodes_because_that_says_so(
     pair: Mesh, stranger: Stranger, moved: Provider2, at_home: Provider2, epoch: int
 ) -> None:
-    stranger.tell("holding", {"lambdas": [[moved.id, epoch], [at_home.id, epoch]]})
+    stranger.tell("holding", {"lambdas": [[moved.id, epoch, PROOF], [at_home.id, epoch, PROOF]]})
     stranger.settle()
     still_there(pair, at_home, pair.nodes[0])
     still_there(pair, moved, pair.nodes[1])
@@ -338,7 +341,7 @@ def test_a_lambda_is_not_another_nodes_because_that_says_so(
 
 def test_who_says_with_its_hello_that_it_holds_a_lambda_is_corrected(pair: Mesh, at_home: Provider2) -> None:
     with Stranger.with_secret(pair.nodes[0], pair.secret_file) as stranger:
-        words = json.dumps({"lambdas": [[at_home.id, 0]]}).encode()
+        words = json.dumps({"lambdas": [[at_home.id, 0, PROOF]]}).encode()
         # In one piece: the node has no link yet when it reads the second.
         stranger.greet(behind=topic_frame(Kind.TELL, 1, "holding", words))
         while not (told := stranger.next(Kind.TELL).payload).startswith(b"\x05evict"):

@@ -42,12 +42,12 @@ def test_numbers_go_on_after_a_grace_that_passed() -> None:
     assert list(seat.provider.pending) == [2]
 
 
-def test_a_life_that_nobody_remembers_had_fewer_calls_than_milliseconds() -> None:
+def test_a_life_that_nobody_remembers_had_fewer_calls_than_microseconds() -> None:
     world = World(Limits(gone_ids=1))
     old = an_id(7, at_ms=NOW_MS - 5_000)
     seat = world.reopen(text=old)
     world.call(Told(), text=old)
-    assert list(seat.provider.pending) == [5_001]
+    assert list(seat.provider.pending) == [5_000_001]
 
 
 def test_a_new_lambda_counts_from_one() -> None:
