@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Protocol
 
+import msgspec
+
 from lambdamesh.core.asking import Asking, read
 from lambdamesh.core.clock import Clock
 from lambdamesh.core.held import Away, Placing, Waiting
@@ -35,6 +37,8 @@ RELEASE_S = 2.0
 """How long a holder has to let go of a lambda, or to say which calls it may still answer."""
 
 _SUPERSEDED, _DELETED = 4409, 4410
+_HEADERS_BYTES = 16 * 1024
+"""Several times what a lambda keeps of them, as JSON."""
 
 
 class Proofs(Protocol):
@@ -217,7 +221,8 @@ class Homes:
             return
         if words.epoch == away.epoch and words.grace_s > 0:
             self._drop(away)
-            claim = Claim(away.id, False, grace_s=words.grace_s, headers=bytes(words.headers))
+            grace_s = min(words.grace_s, self._relay.limits.grace_max_s)
+            claim = Claim(away.id, False, grace_s=grace_s, headers=_shown(words.headers))
             self._registry.park(claim, words.code, Placing(words.number, words.epoch), self._relay.time())
         elif words.epoch == away.epoch:
             self._drop(away)
@@ -326,6 +331,12 @@ class Homes:
     def _end(self, away: Away, number: int) -> None:
         self._registry.closed.remember(away.id, number, self._relay.time())
         _give_up(away.waiting or [])
+
+
+def _shown(headers: msgspec.Raw) -> bytes:
+    """Return what another node tells of a lambda's headers, if a lambda can have such."""
+    raw = bytes(headers)
+    return raw if raw.startswith(b"{") and len(raw) <= _HEADERS_BYTES else b"{}"
 
 
 def _give_up(waiting: list[Waiting]) -> None:

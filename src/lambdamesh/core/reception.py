@@ -17,6 +17,7 @@ from lambdamesh.core.relay import Relay
 from lambdamesh.core.reopening import Claim, Grant, Key
 from lambdamesh.core.taking import NodeTaker
 from lambdamesh.core.words import (
+    LISTED_BYTES,
     ClaimWords,
     EvictWords,
     GrantWords,
@@ -34,12 +35,10 @@ from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.link import Link
 from lambdamesh.protocol.link_exchange import Inbound
 
-_LISTED_BYTES = 8 * 1024 * 1024
-
 Judge = Callable[[str, bytes, bytes], Key]
 """Says of a door, a key that was shown there and a lambda id whether that is its key."""
-Follow = Callable[[Inbound], None]
-"""Has another node told of what happens to lambdas here, until it does not want to know any more."""
+Follow = Callable[[Link, Inbound], None]
+"""Has the node behind a link told of what happens to lambdas here, until it does not want to know any more."""
 
 
 class Asked(NamedTuple):
@@ -62,10 +61,11 @@ class Reception:
     def __init__(self, registry: Registry, relay: Relay, claims: Claims, homes: Homes) -> None:
         self._registry = registry
         self._relay = relay
+        self._timeout_max_s = relay.limits.call_timeout_max_s
         self._claims = claims
         self._homes = homes
         self.judge: Judge = lambda _door, _key, _text: Key.WRONG
-        self.follow: Follow = lambda answer: answer.fault(BadRequest("this node tells of no events"))
+        self.follow: Follow = lambda _link, answer: answer.fault(BadRequest("this node tells of no events"))
         self._asked: dict[str, Asked] = {
             "claim": Asked(ClaimWords, self._claim),
             "take": Asked(TakeWords, self._take),
@@ -87,6 +87,8 @@ class Reception:
 
     def called(self, link: Link, call: Call, answer: Inbound) -> None:
         """Answer a call (``Receiver``)."""
+        if call.timeout_s > self._timeout_max_s:
+            call.timeout_s = self._timeout_max_s
         answer.in_flight(self._relay.call(call, answer, self._relay.time()))
 
     def notified(self, link: Link, call: Call, answer: Inbound) -> None:
@@ -163,21 +165,22 @@ class Reception:
     def _count(self, _link: Link, _words: ListWords, answer: Inbound) -> None:
         answer.result(b"%d" % len(self._registry.live))
 
-    def _events(self, _link: Link, _words: ListWords, answer: Inbound) -> None:
-        self.follow(answer)
+    def _events(self, link: Link, _words: ListWords, answer: Inbound) -> None:
+        self.follow(link, answer)
 
 
 def listed(live: Mapping[bytes, Lambda], limit: int) -> bytes:
-    """Write lambdas as ``ListedWords``, ``limit`` at most and no more than a link takes."""
+    """Write lambdas as ``ListedWords``, ``limit`` at most and no more than ``LISTED_BYTES``."""
     shown: list[bytes] = []
     size_bytes = 0
     for held in islice(live.values(), limit):
-        shown.append(b'"%b":%b' % (held.id, lambda_object(held)))
-        size_bytes += len(shown[-1])
-        if size_bytes > _LISTED_BYTES:
+        entry = b'"%b":%b' % (held.id, lambda_object(held))
+        size_bytes += len(entry) + 1
+        if size_bytes > LISTED_BYTES:
             break
+        shown.append(entry)
     is_cut = b"true" if len(shown) < len(live) else b"false"
-    return b'{"is_cut":%b,"lambdas":{%b}}' % (is_cut, b",".join(shown))
+    return b'{"count":%d,"is_cut":%b,"lambdas":{%b}}' % (len(shown), is_cut, b",".join(shown))
 
 
 def _to(answer: Inbound) -> Callable[[bytes | MeshError], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
 from lambdamesh.core.ports import Linked
 from lambdamesh.errors import LambdaLost, MeshError
@@ -20,7 +21,8 @@ class Line:
 
     is_up = False
 
-    def __init__(self) -> None:
+    def __init__(self, time: Callable[[], float] = monotonic) -> None:
+        self._time = time
         self.number = 0
         self.pending: dict[int, Pending] = {}
         self._sends: dict[int, _Send] = {}
@@ -46,7 +48,13 @@ class Line:
 
     def call(self, call: Call, answer: Pending) -> int:
         """Have a call wait."""
-        number = self._add(answer, lambda link: link.call(call, answer))
+        ends_at = self._time() + call.timeout_s
+
+        def send(link: Linked) -> int:
+            call.timeout_s = max(ends_at - self._time(), 0.0)
+            return link.call(call, answer)
+
+        number = self._add(answer, send)
         self._calls[number] = call
         return number
 

@@ -25,6 +25,7 @@ from lambdamesh.protocol.link_exchange import (
 )
 from lambdamesh.protocol.link_frames import (
     ANSWERS,
+    BEHIND,
     FRAME_BYTES,
     HEAD,
     HEAD_BYTES,
@@ -46,7 +47,8 @@ from lambdamesh.protocol.link_frames import (
 )
 from lambdamesh.protocol.link_outbox import Outbox
 
-_CALL, _RESULT, _ITEM = int(Kind.CALL), int(Kind.RESULT), int(Kind.ITEM)
+_CALL = int(Kind.CALL)
+"""Kinds of calls are packed as plain numbers: an enumeration costs more than the rest of the head."""
 _NUMBERS = 2**32 - 1
 _HELLO_BYTES = 64 * 1024
 _ARRIVALS = 4096
@@ -128,7 +130,7 @@ class Link:
         """Send a call on and return the number of the exchange."""
         number = self._begin(answer)
         if number:
-            self.outbox.put_of(True, number, call_frame(Kind.CALL, number, call))
+            self.outbox.put_of(True, number, call_frame(_CALL, number, call))
         return number
 
     def notify(self, call: Call) -> None:
@@ -156,7 +158,8 @@ class Link:
         """Ask the other node something, and return the number of the exchange."""
         number = self._begin(answer)
         if number:
-            self.outbox.put_of(True, number, topic_frame(Kind.ASK, number, topic, body))
+            put = self.outbox.put_last if topic in BEHIND else self.outbox.put_of
+            put(True, number, topic_frame(Kind.ASK, number, topic, body))
         return number
 
     def tell(self, topic: str, body: bytes) -> None:

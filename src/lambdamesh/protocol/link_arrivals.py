@@ -8,7 +8,7 @@ from lambdamesh.protocol.link_frames import HEAD, HEAD_BYTES, BadFrame, Kind
 
 
 class _Arrival:
-    __slots__ = ("is_kept", "kind", "number", "pieces", "reserved_bytes", "seen_bytes", "total_bytes")
+    __slots__ = ("is_extra", "is_kept", "kind", "number", "pieces", "reserved_bytes", "seen_bytes", "total_bytes")
 
     def __init__(self, total_bytes: int, piece: bytes) -> None:
         _, self.kind, self.number = HEAD.unpack_from(piece)
@@ -16,6 +16,7 @@ class _Arrival:
         self.seen_bytes = 0
         self.reserved_bytes = 0
         self.pieces: list[bytes] = []
+        self.is_extra = False
         self.is_kept = True
 
 
@@ -77,7 +78,11 @@ class Arrivals:
         is_long = total_bytes > self._most_bytes
         if not is_long and self._reserve(total_bytes):
             arrival.reserved_bytes = total_bytes
-        elif is_long or arrival.kind != Kind.TELL:
+        elif arrival.kind == Kind.TELL and any(other.is_extra for other in self._arriving.values()):
+            raise BadFrame("more than one word comes in pieces that there is no room for")
+        elif arrival.kind == Kind.TELL and not is_long:
+            arrival.is_extra = True
+        else:
             arrival.is_kept = False
             self._refused(arrival.kind, arrival.number, is_long)
         return arrival

@@ -9,6 +9,8 @@ from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.link_frames import Goodbye, Hello, Kind, fault_frame, frame
 from lambdamesh.protocol.link_outbox import Outbox
 
+_RESULT, _ITEM = int(Kind.RESULT), int(Kind.ITEM)
+
 
 class LinkBounds(NamedTuple):
     """What one link takes: bytes of a body, and exchanges in flight that the other side has begun."""
@@ -114,12 +116,12 @@ class Inbound:
         """End it with a result."""
         link, self._link, self.flight = self._link, None, None
         if link is not None:
-            link.answer(self._number, frame(Kind.RESULT, self._number, raw))
+            link.answer(self._number, frame(_RESULT, self._number, raw))
 
     def item(self, raw: bytes) -> None:
         """Send one value of a stream."""
         if self._link is not None:
-            self._link.outbox.put_of(False, self._number, frame(Kind.ITEM, self._number, raw))
+            self._link.outbox.put_of(False, self._number, frame(_ITEM, self._number, raw))
 
     def fault(self, error: MeshError) -> None:
         """End it with an error."""

@@ -27,6 +27,7 @@ FRAME_BYTES = PIECE_BYTES + 8 * 1024
 
 HEAD = Struct(">IBI")
 """Length of kind, number and payload; kind; number."""
+_pack_head = HEAD.pack
 HEAD_BYTES = HEAD.size
 _UNCOUNTED_BYTES = 4
 _COUNTED_BYTES = HEAD_BYTES - _UNCOUNTED_BYTES
@@ -76,12 +77,17 @@ REQUESTS = frozenset((Kind.CALL, Kind.NOTIFY, Kind.ADOPT, Kind.ASK))
 ANSWERS = frozenset((Kind.RESULT, Kind.ITEM, Kind.FAULT))
 """Kinds that come back."""
 
+BEHIND = frozenset(("release",))
+"""Topics whose questions go behind all that is on its way, long frames too: no call comes after its lambda left."""
+
 CALL_HEAD = Struct(">BBIQHBBH16s")
 """Passages from node to node; flags; milliseconds left; number of an adopted call; credit; lengths of ray, traceparent
 and method; lambda id."""
 AT_HOLDER = 1
 """Flag: the home says that the receiver holds the lambda."""
 _CALL = Struct(">IBIBBIQHBBH16s")
+_pack_call = _CALL.pack
+_CALL_COUNTED_BYTES = _CALL.size - _UNCOUNTED_BYTES
 _COUNT = Struct(">I")
 _ASK_HEAD_BYTES = 1
 _MS_MOST = 2**32 - 1
@@ -139,9 +145,9 @@ class _Fault(msgspec.Struct, gc=False):
 _decode_fault = msgspec.json.Decoder(_Fault).decode
 
 
-def frame(kind: Kind, number: int, payload: bytes = b"") -> bytes:
+def frame(kind: int, number: int, payload: bytes = b"") -> bytes:
     """Write one frame."""
-    return HEAD.pack(_COUNTED_BYTES + len(payload), kind, number) + payload
+    return _pack_head(_COUNTED_BYTES + len(payload), kind, number) + payload
 
 
 def count_frame(kind: Kind, number: int, count: int) -> bytes:
@@ -154,29 +160,26 @@ def read_count(payload: bytes) -> int:
     return int(_COUNT.unpack_from(payload)[0]) if len(payload) >= _COUNT.size else 0
 
 
-def call_frame(kind: Kind, number: int, call: Call, adopted: int = 0) -> bytes:
+def call_frame(kind: int, number: int, call: Call, adopted: int = 0) -> bytes:
     """Write a call. The time it has left is rounded up: a deadline is never early."""
     ray, traceparent, method, body = call.ray, call.traceparent, call.method, call.body
-    return b"%b%b%b%b%b" % (
-        _CALL.pack(
-            _CALL.size - _UNCOUNTED_BYTES + len(ray) + len(traceparent) + len(method) + len(body),
-            kind,
-            number,
-            call.passages,
-            AT_HOLDER if call.at_holder else 0,
-            min(math.ceil(call.timeout_s * 1000), _MS_MOST),
-            adopted,
-            call.credit if call.credit < _CREDIT_MOST else _CREDIT_MOST,
-            len(ray),
-            len(traceparent),
-            len(method),
-            call.lambda_id,
-        ),
-        ray,
-        traceparent,
-        method,
-        body,
+    ray_bytes, traceparent_bytes, method_bytes = len(ray), len(traceparent), len(method)
+    left_ms = math.ceil(call.timeout_s * 1000)
+    head = _pack_call(
+        _CALL_COUNTED_BYTES + ray_bytes + traceparent_bytes + method_bytes + len(body),
+        kind,
+        number,
+        call.passages,
+        AT_HOLDER if call.at_holder else 0,
+        left_ms if left_ms < _MS_MOST else _MS_MOST,
+        adopted,
+        call.credit if call.credit < _CREDIT_MOST else _CREDIT_MOST,
+        ray_bytes,
+        traceparent_bytes,
+        method_bytes,
+        call.lambda_id,
     )
+    return b"".join((head, ray, traceparent, method, body))
 
 
 def read_call(text: bytes, at: int, stop: int) -> tuple[Call, int]:

@@ -40,7 +40,7 @@ class Outbox:
     ``size_bytes`` is what waits here. An exchange is named by its number and by whether this side began it.
     """
 
-    __slots__ = ("_awake", "_long", "_number", "_short", "_turns", "_wake", "size_bytes")
+    __slots__ = ("_awake", "_last", "_long", "_number", "_short", "_turns", "_wake", "size_bytes")
 
     def __init__(self, wake: Callable[[], object]) -> None:
         self._wake = wake
@@ -48,6 +48,8 @@ class Outbox:
         self._short: list[bytes] = []
         self._long: dict[tuple[bool, int], _Transfer] = {}
         self._turns: deque[_Transfer] = deque()
+        self._last: dict[tuple[bool, int], tuple[set[_Transfer], bytes]] = {}
+        """Frames that wait for all that was on its way when they came, by their exchange."""
         self._number = 0
         self.size_bytes = 0
 
@@ -71,6 +73,23 @@ class Outbox:
             self.put(frame)
         else:
             self._begin((is_own, number), frame)
+
+    def put_last(self, is_own: bool, number: int, frame: bytes) -> None:
+        """Add a frame of an exchange behind all that is on its way now, of whatever exchange."""
+        if not self._turns:
+            self.put_of(is_own, number, frame)
+            return
+        self._last[is_own, number] = (set(self._turns), frame)
+        self.size_bytes += len(frame)
+
+    def _has_gone(self, transfer: _Transfer) -> None:
+        """A long frame is not on its way any more: whatever has waited for it alone goes."""
+        for exchange, (before, frame) in tuple(self._last.items()):
+            before.discard(transfer)
+            if not before:
+                del self._last[exchange]
+                self.size_bytes -= len(frame)
+                self.put_of(*exchange, frame)
 
     def put_whole(self, frame: bytes) -> None:
         """Add a frame that nothing behind it may overtake: a long one is cut, and nobody has a turn in between."""
@@ -96,10 +115,14 @@ class Outbox:
 
     def is_unsent(self, is_own: bool, number: int) -> bool:
         """Whether a frame of this exchange is long and not sent whole: nobody can have acted on it."""
-        return bool(self._long) and (is_own, number) in self._long
+        return (is_own, number) in self._long or (is_own, number) in self._last
 
     def drop(self, is_own: bool, number: int) -> bool:
         """Send no more of the long frame of an exchange, and nothing behind it; ``False`` where there is none."""
+        waiting = self._last.pop((is_own, number), None) if self._last else None
+        if waiting is not None:
+            self.size_bytes -= len(waiting[1])
+            return True
         transfer = self._long.pop((is_own, number), None) if self._long else None
         if transfer is None:
             return False
@@ -108,6 +131,8 @@ class Outbox:
             self._turns.remove(transfer)
         if transfer.is_begun:
             self.put(part_frame(transfer.number, 0, b""))
+        if self._last:
+            self._has_gone(transfer)
         return True
 
     def take(self, room_bytes: int) -> bytes:
@@ -126,6 +151,8 @@ class Outbox:
                 self._turns.append(transfer)
             else:
                 self._finish(transfer)
+                if self._last:
+                    self._has_gone(transfer)
                 # What was behind it goes before the pieces of what is long behind that.
                 behind, self._short = self._short, []
                 chunks += behind
@@ -157,4 +184,5 @@ class Outbox:
         self._short.clear()
         self._long.clear()
         self._turns.clear()
+        self._last.clear()
         self.size_bytes = 0

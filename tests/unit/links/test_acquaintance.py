@@ -79,7 +79,8 @@ def test_with_a_directory_of_its_own_a_mesh_needs_no_word_of_mouth() -> None:
     told = Told(is_by_word=False)
     told.acquaintance.learn(TWO, time.time(), is_hearsay=False)
     assert told.spread == []
-    assert told.acquaintance.hello(is_kept=False).peers == []
+    # Whoever dials may have no such directory.
+    assert [hint.host for hint in told.acquaintance.hello(is_kept=False).peers] == ["two"]
 
 
 def test_what_one_tells_another_learns() -> None:
@@ -95,7 +96,12 @@ def test_what_one_tells_another_learns() -> None:
 
 def test_words_about_oneself_and_words_that_are_none_change_nothing() -> None:
     told = Told()
-    hints: list[Any] = [PeerHint(machine="00000001", address="x:1"), PeerHint(machine="zz", address="x:1")]
+    hints: list[Any] = [
+        PeerHint(machine="00000001", address="x:1"),
+        PeerHint(machine="zz", address="x:1"),
+        PeerHint(machine="00000002", address="x:99999"),
+        PeerHint(machine="00000002", address="x:1", age_s=1e300),
+    ]
     told.acquaintance.hear(msgspec.json.encode(hints))
     told.acquaintance.hear(b"no json")
     told.acquaintance.hear(b'{"machine":"00000002"}')
@@ -118,6 +124,62 @@ def test_a_hello_tells_of_a_bounded_number_of_nodes_the_freshest() -> None:
     peers = told.acquaintance.hello(is_kept=False).peers
     assert len(peers) == 256
     assert peers[-1].host == "399"
+
+
+def test_many_nodes_are_told_in_turn_and_the_dead_are_left_out() -> None:
+    told, now_s = Told(), time.time()
+    for number in range(2, 702):
+        record = NodeRecord(machine=number, instance="i", host=str(number), address=f"10.0.0.1:{number}")
+        told.acquaintance.learn(record, now_s - (500 if number > 601 else 50), is_hearsay=True)
+    assert told.acquaintance.pause_s == 10
+    rounds = [msgspec.json.decode(told.acquaintance.words(), type=list[PeerHint]) for _ in range(3)]
+    assert [len(hints) for hints in rounds] == [256, 256, 256]
+    assert {int(hint.host) for hints in rounds for hint in hints} == set(range(2, 602))
+
+
+def test_few_nodes_are_all_told_every_30_s() -> None:
+    told = Told()
+    assert told.acquaintance.words() == b"[]"
+    told.acquaintance.learn(TWO, time.time() - 500, is_hearsay=False)
+    told.acquaintance.learn(THREE, time.time(), is_hearsay=False)
+    assert told.acquaintance.pause_s == 30
+    for _ in range(2):
+        assert {hint.host for hint in msgspec.json.decode(told.acquaintance.words(), type=list[PeerHint])} == {
+            "two",
+            "three",
+        }
+
+
+def _hints(count: int) -> list[PeerHint]:
+    return [PeerHint(machine=f"{2 + at:08x}", address=f"10.0.0.1:{2 + at}", host=str(at)) for at in range(count)]
+
+
+def test_a_word_is_one_change_and_one_word_to_others() -> None:
+    told = Told()
+    changes: list[None] = []
+    told.directory.changed = lambda: changes.append(None)
+    told.acquaintance.hear(msgspec.json.encode(_hints(50)))
+    assert len(changes) == 1
+    assert told.spread == [(0, [str(at) for at in range(50)])]
+    told.acquaintance.hear(msgspec.json.encode(_hints(51)))
+    assert told.spread[1:] == [(2 + 50, ["50"])]
+
+
+def test_of_a_word_that_tells_of_too_many_the_first_are_heard() -> None:
+    told = Told()
+    told.acquaintance.hear(msgspec.json.encode(_hints(2000)))
+    assert len(told.directory.nodes()) == 256
+    told.acquaintance.hear(msgspec.json.encode(_hints(30_000)[::-1]))
+    assert len(told.directory.nodes()) == 256
+
+
+def test_a_hello_that_says_nonsense_is_read_without_it() -> None:
+    for address in ("garbage", "10.0.0.2:0", "a..b:1", "x" * 300 + ":1", "[nonsense]:1"):
+        hello = Hello(machine="00000002", instance="b", host="two", address=address)
+        record = record_of(hello, connection())
+        assert (record.machine, record.instance, record.host, record.address) == (2, "b", "two", "")
+    record = record_of(Hello(machine="00000002", instance="b" * 65, host="\x07", version="1" * 65), connection())
+    assert (record.instance, record.host, record.version) == ("", "", "")
 
 
 def test_a_pong_makes_an_old_word_fresh() -> None:

@@ -148,3 +148,13 @@ def test_a_call_gives_its_room_back_whatever_becomes_of_it(how: str) -> None:
     assert world.relay.budget.used_bytes == 0
     assert not line.pending
     assert told.outcomes == (how != "flows")
+
+
+def test_a_call_that_has_waited_has_less_time_left() -> None:
+    now = [100.0]
+    line, link, told, call = Line(lambda: now[0]), FakeLink(C), Told(), a_call()
+    line.call(call, told)
+    now[0] = 102.5
+    line.flow(link)
+    assert told.providers == [link]
+    assert call.timeout_s == 57.5

@@ -204,3 +204,45 @@ def test_transfers_are_numbered_anew_behind_the_greatest() -> None:
     writer.long(1)
     writer.long(2)
     assert {number for _, number, _ in writer.take_all()} == {0xFFFF_FFFF, 1}
+
+
+def test_what_goes_last_waits_for_all_that_was_on_its_way() -> None:
+    writer = Writer()
+    writer.long(1, 3 * PIECE_BYTES)
+    writer.long(2, 2 * PIECE_BYTES)
+    last = frame(Kind.ASK, 9, b"last")
+    writer.outbox.put_last(True, 9, last)
+    writer.long(3, 20 * PIECE_BYTES)
+    writer.outbox.put_of(True, 4, frame(Kind.CALL, 4, b"short"))
+    taken = [(kind, number) for kind, number, _ in writer.take_all()]
+    at = taken.index((Kind.ASK, 9))
+    assert [number for kind, number in taken[:at] if kind == Kind.PART].count(1) == 3
+    assert [number for kind, number in taken[:at] if kind == Kind.PART].count(2) == 2
+    assert (Kind.PART, 3) in taken[at:]
+    assert taken[0] == (Kind.CALL, 4)
+    assert writer.outbox.size_bytes == 0
+
+
+def test_what_goes_last_goes_at_once_where_nothing_is_on_its_way() -> None:
+    writer = Writer()
+    writer.outbox.put_last(True, 9, frame(Kind.ASK, 9))
+    assert [(kind, number) for kind, number, _ in writer.take()] == [(Kind.ASK, 9)]
+
+
+def test_what_goes_last_does_not_wait_for_what_is_dropped() -> None:
+    writer = Writer()
+    writer.long(1, 3 * PIECE_BYTES)
+    writer.outbox.put_last(True, 9, frame(Kind.ASK, 9))
+    assert writer.outbox.is_unsent(True, 9)
+    assert writer.outbox.drop(True, 1)
+    assert (Kind.ASK, 9) in [(kind, number) for kind, number, _ in writer.take_all()]
+    assert writer.outbox.size_bytes == 0
+
+
+def test_what_goes_last_may_be_dropped_before_it_went() -> None:
+    writer = Writer()
+    writer.long(1, 3 * PIECE_BYTES)
+    writer.outbox.put_last(True, 9, frame(Kind.ASK, 9))
+    assert writer.outbox.drop(True, 9)
+    assert {kind for kind, _, _ in writer.take_all()} == {Kind.PART}
+    assert writer.outbox.size_bytes == 0
