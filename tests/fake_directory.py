@@ -76,6 +76,5 @@ class Member(Known):
     def answered(self, seed: str, record: NodeRecord) -> None:
         pass
 
-    def learn(self, record: NodeRecord, unix_s: float, *, is_hearsay: bool) -> None:
-        if self._take(record, Word.HEARSAY if is_hearsay else Word.HELLO, unix_s, 0.0):
-            self.changed()
+    def _hear(self, record: NodeRecord, word: Word, unix_s: float) -> bool:
+        return self._take(record, word, unix_s, 0.0)

@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -18,22 +17,23 @@ import lambdamesh
 from lambdamesh.access.mesh_errors import TrustError
 from lambdamesh.access.mesh_trust import MeshTrust
 from lambdamesh.core.peering import Directory, NodeRecord
+from lambdamesh.directory.known import log_death
 from lambdamesh.directory.nats import Nats
-from lambdamesh.directory.nats_access import DEFAULT_PORT, NatsAccess
+from lambdamesh.directory.nats_access import NatsAccess
+from lambdamesh.directory.own_address import address_of_name, address_towards, is_for_others, places
 from lambdamesh.directory.several import Several
 from lambdamesh.directory.static import Static
 from lambdamesh.ids import machine_id_text
 from lambdamesh.links.acquaintance import Acquaintance
 from lambdamesh.links.connection import Wiring
-from lambdamesh.links.dialling import MeshDoor, listen
 from lambdamesh.links.links import Links
-from lambdamesh.settings import ConfigError, Settings, parse_mesh_door, parse_peer
+from lambdamesh.links.mesh_door import MeshDoor, listen
+from lambdamesh.settings import ConfigError, Settings, parse_mesh_door
 
 log = structlog.get_logger(__name__)
 
 REPORT_S = 5.0
 """When a node says at the latest what it has joined, or why not."""
-_RESOLVE_S = 2.0
 _SETTLE_S = 0.5
 _QUIET_S = 2.0
 _INSTANCE_BYTES = 8
@@ -71,7 +71,7 @@ class Membership:
         settings = self._settings
         directories: list[Directory] = []
         if settings.peer or settings.nats is None:
-            directories.append(Static(settings.peer))
+            directories.append(Static(settings.peer, recovering_s=settings.limits.recovering_s))
         if settings.nats is not None:
             access = NatsAccess(
                 settings.nats,
@@ -112,22 +112,31 @@ class Membership:
         self._door.turned_away = self.links.turned_away
         self._be(_without_everywhere(self._settings.advertise or self._door.address))
         self.links.start()
-        self._door.open(limits.link_arriving)
+        self._door.open(limits.link_arriving, limits.link_arriving_address)
         log.info("listening", door="mesh", address=self._door.address, advertised=self._me.address)
         self.directory.changed = self._changed
         self.directory.failed = self.failed
-        self._tasks.append(self._loop.create_task(self._begin()))
+        task = self._loop.create_task(self._begin(socket.AF_INET6 if ":" in address.host else socket.AF_INET))
+        task.add_done_callback(log_death)
+        self._tasks.append(task)
         self._report_handle = self._loop.call_later(REPORT_S, self._report)
 
     def _be(self, address: str) -> None:
         """Tell others to dial ``address``; ``:port`` where they are to see for themselves."""
         self._me = self._acquaintance.me = msgspec.structs.replace(self._me, address=address)
 
-    async def _begin(self) -> None:
-        if self._me.address.startswith(":"):
-            self._be(await self._own_address() + self._me.address)
-        await self.directory.start(self._me)
+    async def _begin(self, family: int) -> None:
+        port = self._me.address
+        if port.startswith(":"):
+            own = await self._own_address(family)
+            if own:
+                self._be((f"[{own}]" if ":" in own else own) + port)
+        # In a hello the other side sees where it comes from; in a list nobody could dial it.
+        is_whole = not self._me.address.startswith(":")
+        await self.directory.start(self._me if is_whole else msgspec.structs.replace(self._me, address=""))
         self._changed()
+        if not self._settings.peer and self._settings.nats is None:
+            self._loop.call_later(_SETTLE_S, self._report)
 
     async def complete(self) -> None:
         """Wait until every machine that there is would be known here."""
@@ -157,27 +166,20 @@ class Membership:
         else:
             log.info("mesh_trust_reloaded")
 
-    async def _own_address(self) -> str:
-        """Ask the system by which address this machine would talk to the first of the others."""
-        if self._settings.peer:
-            target = parse_peer(self._settings.peer[0])
-            host, port = target.host, target.port
-        elif self._settings.nats is not None:
-            parts = urlsplit(self._settings.nats.partition(",")[0].strip())
-            host, port = parts.hostname or "", parts.port or DEFAULT_PORT
-        else:
+    async def _own_address(self, family: int) -> str:
+        """Find by which address others may dial this machine; empty where they are to see for themselves."""
+        settings = self._settings
+        own = await address_towards(places(settings.peer, settings.nats), family)
+        if own and is_for_others(own):
+            return own
+        if settings.nats is not None:
+            # Whoever reads it there has never seen this node: a guess is better than nothing.
+            own = await address_of_name(socket.gethostname(), family) or own
+        elif not own:
             return ""
-        try:
-            async with asyncio.timeout(_RESOLVE_S):
-                places = await self._loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-            family, kind, protocol, _, place = places[0]
-            with socket.socket(family, kind, protocol) as probe:
-                # A datagram socket sends nothing when it is connected.
-                probe.connect(place)
-                own = str(probe.getsockname()[0])
-        except OSError:
-            return ""
-        return f"[{own}]" if ":" in own else own
+        why = "the mesh door listens on all addresses, and none of --peer and --nats shows by which others reach it"
+        log.warning("address_guessed", address=own, why=f"{why}: say what they are to dial with --advertise HOST:PORT")
+        return own
 
     # -- what it says -------------------------------------------------------------------------------------------
 
@@ -262,12 +264,20 @@ def _trust(settings: Settings, machine: int) -> MeshTrust:
 
 
 def _row(record: NodeRecord, heard_s: float, *, is_alive: bool) -> dict[str, object]:
-    heard = datetime.fromtimestamp(heard_s, UTC).astimezone().isoformat(timespec="milliseconds")
     return {
         "machine_id": machine_id_text(record.machine),
         "host": record.host,
         "address": record.address,
         "version": record.version,
-        "heartbeat": heard,
+        "heartbeat": _time_text(heard_s),
         "alive": is_alive,
     }
+
+
+def _time_text(unix_s: float) -> str:
+    """Write a time as it is listed; one that the calendar does not have as its beginning."""
+    try:
+        time_at = datetime.fromtimestamp(unix_s, UTC)
+    except (ValueError, OverflowError, OSError):
+        time_at = datetime.fromtimestamp(0, UTC)
+    return time_at.astimezone().isoformat(timespec="milliseconds")

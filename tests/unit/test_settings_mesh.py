@@ -70,6 +70,18 @@ def test_what_nobody_can_dial_is_refused(text: str) -> None:
         parse_peer(text)
 
 
+@pytest.mark.parametrize("text", ["node..example:7631", ".example", f"{'x' * 64}.example:7631", "."])
+def test_a_name_that_cannot_be_looked_up_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="1 to 63 characters"):
+        parse_peer(text)
+    with pytest.raises(ConfigError, match=r"peer \(flag --peer\)"):
+        load(SECRET | {"peer": ["a", text]}, {})
+
+
+def test_a_name_may_end_with_a_dot() -> None:
+    assert parse_peer("node.example.:1") == Tcp("node.example.", 1)
+
+
 @pytest.mark.parametrize("text", ["", "a", "unix:/x", "unix:x", "a:65536"])
 def test_what_is_no_mesh_door_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"give host:port"):

@@ -50,7 +50,7 @@ def show_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for row in rows:
         texts = [printable(str(cell)) for cell in row]
         table.add_row(*(Text(text, style=(styles or {}).get(text, ""), overflow="fold") for text in texts))

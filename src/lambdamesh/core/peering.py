@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ipaddress
+import re
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
+
+ADDRESS_LENGTH = 300
+HOST_LENGTH = 255
+WORD_LENGTH = 64
+"""Characters that an instance or a version may have."""
+AHEAD_S = 60.0
+"""How far another clock may be ahead; what is later than that says nothing."""
+_PLACE = re.compile(r"(?:\[([^\[\]]+)\]|([^\s\[\]:/@]+)):([0-9]{1,5})")
+_LARGEST_PORT = 65535
 
 
 class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +33,59 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     workers: int = 1
     started_at: float = 0.0
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether others may be told of it as it is: an address to dial or none, and texts that can be shown."""
+        return (not self.address or can_be_dialled(self.address)) and all(map(_is_word, *self._words()))
+
+    def tamed(self) -> NodeRecord:
+        """Return it without what is not sound in it."""
+        if self.is_sound:
+            return self
+        texts, lengths = self._words()
+        host, instance, version = (
+            text if _is_word(text, most) else "" for text, most in zip(texts, lengths, strict=True)
+        )
+        address = self.address if can_be_dialled(self.address) else ""
+        return msgspec.structs.replace(self, address=address, host=host, instance=instance, version=version)
+
+    def dated(self, unix_s: float) -> NodeRecord:
+        """Return it as of ``unix_s``: a start that lies ahead, or that is none, is not known."""
+        if 0.0 <= self.started_at <= unix_s + AHEAD_S:
+            return self
+        return msgspec.structs.replace(self, started_at=0.0)
+
+    def _words(self) -> tuple[tuple[str, str, str], tuple[int, int, int]]:
+        return (self.host, self.instance, self.version), (HOST_LENGTH, WORD_LENGTH, WORD_LENGTH)
+
+
+def can_be_dialled(address: str) -> bool:
+    """Whether ``address`` is ``host:port`` or ``[v6]:port`` of somebody who may be there."""
+    if len(address) > ADDRESS_LENGTH or not address.isprintable():
+        return False
+    place = _PLACE.fullmatch(address)
+    if place is None or not 0 < int(place[3]) <= _LARGEST_PORT:
+        return False
+    if place[1] is None:
+        return can_be_looked_up(place[2])
+    try:
+        ipaddress.IPv6Address(place[1])
+    except ValueError:
+        return False
+    return True
+
+
+def can_be_looked_up(host: str) -> bool:
+    """Whether ``host`` may be a name: each of its labels has 1 to 63 characters as DNS writes them."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
+
+
+def _is_word(text: str, most: int) -> bool:
+    return len(text) <= most and text.isprintable()
 
 
 class Directory(Protocol):
@@ -69,6 +133,9 @@ class Directory(Protocol):
 
     def learn(self, record: NodeRecord, unix_s: float, *, is_hearsay: bool) -> None:
         """A node has said hello, or (``is_hearsay``) another tells of it, which never overrides what a hello said."""
+
+    def overhear(self, words: Iterable[tuple[NodeRecord, float]]) -> None:
+        """Another tells of several, each with when it was heard: hearsay, and one change."""
 
 
 class Probe(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -106,21 +108,34 @@ class EvictWords(msgspec.Struct, frozen=True, gc=False):
     code: int
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+"""How many lambdas."""
+LISTED_BYTES = 2 * 1024 * 1024
+"""What the lambdas of one answer to ``list`` may take."""
+
+
 class ListWords(msgspec.Struct, frozen=True, gc=False):
     """``list`` or ``count``: the lambdas that a node holds, ``limit`` of them."""
 
-    limit: int = 0
+    limit: Count = 0
 
 
-class ListedWords(msgspec.Struct, gc=False):
-    """The answer to ``list``: from id to lambda object; ``is_cut`` where there are more."""
+class ListedWords(msgspec.Struct, frozen=True, gc=False):
+    """The answer to ``list``: ``count`` lambdas, from id to lambda object; ``is_cut`` where there are more."""
 
-    lambdas: dict[str, msgspec.Raw] = {}
-    is_cut: bool = False
+    count: Count
+    is_cut: bool
+    lambdas: msgspec.Raw
+
+
+EventName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z]{1,32}\Z")]
+FieldName = Annotated[str, msgspec.Meta(max_length=64)]
+FieldText = Annotated[str, msgspec.Meta(max_length=1024)]
+EventFields = dict[FieldName, FieldText | int | float | bool | None]
 
 
 class EventWords(msgspec.Struct, frozen=True, gc=False):
     """One of the items that answer ``events``: its name, and its fields as the event has them."""
 
-    event: str
-    fields: dict[str, object] = {}
+    event: EventName
+    fields: Annotated[EventFields, msgspec.Meta(max_length=16)] = {}

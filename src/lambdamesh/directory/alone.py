@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from lambdamesh.core.peering import NodeRecord
@@ -63,6 +63,9 @@ class Alone:
 
     def learn(self, record: NodeRecord, unix_s: float, *, is_hearsay: bool) -> None:
         """Whoever says hello is in another mesh."""
+
+    def overhear(self, words: Iterable[tuple[NodeRecord, float]]) -> None:
+        """Whoever is told of is in another mesh."""
 
     def listing(self, unix_s: float) -> list[dict[str, object]]:
         """This node."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
+from math import inf
+
+import structlog
 
 from lambdamesh.core.peering import NodeRecord
 
+log = structlog.get_logger(__name__)
+
+SPOKEN_S = 15.0
+"""How long a node's own word stands against what others say of it; a link that is up renews it more often."""
 DEAD_AFTER_S = 100.0
 """How long after its last word a node counts as alive."""
 FORGET_AFTER_S = 24 * 3600.0
@@ -34,6 +43,8 @@ class _Entry:
     word: Word
     heard_at: float
     ticks: float
+    hello_at: float
+    """When it last said hello, by the monotonic clock; minus infinity where it never did."""
     former: str = ""
     """The instance that this one's hello put an end to: what is still told of that one is old."""
     has_left: bool = False
@@ -42,15 +53,24 @@ class _Entry:
 class Known:
     """The other nodes, each as the best word has it. Bounded: what is only hearsay, and oldest, gives way first.
 
-    ``changed`` and ``failed`` are the port's; whoever builds the node sets them.
+    ``changed`` and ``failed`` are the port's; whoever builds the node sets them. ``clock`` is monotonic, ``unix`` the
+    wall clock, in seconds.
     """
 
-    def __init__(self, limit: int = KNOWN_NODES) -> None:
+    def __init__(
+        self,
+        limit: int = KNOWN_NODES,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        unix: Callable[[], float] = time.time,
+    ) -> None:
         self.changed: Callable[[], None] = _nobody_asked
         self.failed: Callable[[str], None] = _nobody_cares
         self._me = NodeRecord(machine=0)
         self._entries: dict[int, _Entry] = {}
         self._limit = limit
+        self._clock = clock
+        self._unix = unix
         self._alive: set[int] = set()
 
     def knows(self, machine: int) -> bool:
@@ -71,36 +91,78 @@ class Known:
         entry = self._entries.get(machine)
         return None if entry is None else entry.heard_at
 
+    def learn(self, record: NodeRecord, unix_s: float, *, is_hearsay: bool) -> None:
+        """A node has said hello, or another has told of it; ``unix_s`` is when the node itself was heard."""
+        if self._hear(record, Word.HEARSAY if is_hearsay else Word.HELLO, unix_s):
+            self.changed()
+
+    def overhear(self, words: Iterable[tuple[NodeRecord, float]]) -> None:
+        """Another node has told of several, each with when it was heard."""
+        is_news = False
+        for record, unix_s in words:
+            is_news |= self._hear(record, Word.HEARSAY, unix_s)
+        if is_news:
+            self.changed()
+
     # -- for the directories ------------------------------------------------------------------------------------
 
+    def _hear(self, record: NodeRecord, word: Word, unix_s: float) -> bool:
+        """Note what a link tells; return whether anything is different now. Each directory has its own clock."""
+        raise NotImplementedError
+
     def _take(self, record: NodeRecord, word: Word, unix_s: float, ticks: float) -> bool:
-        """Note what ``word`` says of a node; return whether anything is different now.
+        """Note what ``word`` says of a node, unless nobody can use that; return whether anything is different now.
 
         ``unix_s`` is when the node was heard; ``ticks`` the same by the directory's own clock.
         """
+        is_hello = word is Word.HELLO
         if record.machine == self._me.machine:
             return False
+        if is_hello:
+            record = record.tamed()
+        elif not record.is_sound:
+            return False
+        now_s = self._unix()
+        unix_s = min(max(unix_s, 0.0), now_s)
+        hello_at = self._clock() - (now_s - unix_s) if is_hello else -inf
+        record = record.dated(now_s)
         entry = self._entries.get(record.machine)
         if entry is None:
             if not self._make_room(word):
                 return False
-            self._entries[record.machine] = _Entry(record, word, unix_s, ticks)
+            self._entries[record.machine] = _Entry(record, word, unix_s, ticks, hello_at)
             return True
         is_same = record.instance == entry.record.instance
-        if not is_same and not _is_newer(record, word, entry):
+        if not is_same and not self._is_newer(record, word, unix_s, entry):
             return False
         was, had_left = entry.record, entry.has_left
         if not is_same:
             # What the former instance was last heard to say counts no more: it may have been ahead of this one.
-            former = was.instance if word is Word.HELLO else entry.former
-            self._entries[record.machine] = _Entry(record, word, max(unix_s, entry.heard_at), ticks, former)
+            former = was.instance if is_hello else entry.former
+            self._entries[record.machine] = _Entry(record, word, max(unix_s, entry.heard_at), ticks, hello_at, former)
             return True
         if word >= entry.word:
             entry.record, entry.word = record, word
+        entry.hello_at = max(entry.hello_at, hello_at)
         if word is not Word.HEARSAY:
             entry.has_left = False
         entry.heard_at, entry.ticks = max(entry.heard_at, unix_s), max(entry.ticks, ticks)
         return entry.record != was or entry.has_left != had_left
+
+    def _is_newer(self, record: NodeRecord, word: Word, unix_s: float, entry: _Entry) -> bool:
+        """Whether ``record``, of another instance than ``entry``, is of one that came after it."""
+        if word is Word.HELLO:
+            return True
+        if record.instance == entry.former:
+            return False
+        # Nobody talks over one that has just spoken for itself, but the list of those who have claimed their ids:
+        # a node that starts anew at another address is to be found there at once.
+        if word is Word.HEARSAY and self._clock() - entry.hello_at <= SPOKEN_S:
+            return False
+        if record.started_at and entry.record.started_at:
+            return record.started_at > entry.record.started_at
+        # Nobody knows which began later. By the fresher word all nodes come to the same in the end.
+        return word is Word.LISTED or (entry.word is not Word.LISTED and unix_s > entry.heard_at)
 
     def _leave(self, machine: int) -> bool:
         """Note that a node said goodbye; return whether that is news."""
@@ -142,15 +204,10 @@ class Known:
         return True
 
 
-def _is_newer(record: NodeRecord, word: Word, entry: _Entry) -> bool:
-    """Whether ``record``, of another instance than ``entry``, is of one that came after it."""
-    if word is Word.HELLO:
-        return True
-    if record.instance == entry.former:
-        return False
-    if record.started_at and entry.record.started_at:
-        return record.started_at > entry.record.started_at
-    return word >= entry.word
+def log_death(task: asyncio.Task[None]) -> None:
+    """Say in the log what has ended a task that was to go on for ever (a callback of it)."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("internal_error", exc_info=task.exception(), once_a_minute=True)
 
 
 def _nobody_asked() -> None:

@@ -7,6 +7,8 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 
+from lambdamesh.core.peering import can_be_looked_up
+
 Resolve = Callable[[str, int], Awaitable[tuple[str, ...]]]
 """Looks a host up: the IP addresses that it has now. Raises: OSError where it has none."""
 
@@ -24,7 +26,7 @@ def parse_peer(text: str) -> tuple[str, int]:
         host, port = text, str(DEFAULT_PORT)
     is_bracketed = host.startswith("[") and host.endswith("]")
     bare = host[1:-1] if is_bracketed else host
-    is_host = bool(bare) and not set(bare) & set(" /@[]") and (is_bracketed or ":" not in bare)
+    is_host = not set(bare) & set(" /@[]") and (is_bracketed or ":" not in bare) and can_be_looked_up(bare)
     if not is_host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise ValueError(f"{text!r} is not HOST:PORT, as in b.example:7631 or [fd00::2]:7631")
     return bare, int(port)

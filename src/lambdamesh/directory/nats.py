@@ -12,7 +12,7 @@ import structlog
 
 from lambdamesh.core.peering import NodeRecord, Probe
 from lambdamesh.directory.attention import Attention
-from lambdamesh.directory.known import FORGET_AFTER_S, Known, Word
+from lambdamesh.directory.known import FORGET_AFTER_S, Known, Word, log_death
 from lambdamesh.directory.nats_access import NatsAccess, NatsServer, check_nats_urls
 from lambdamesh.directory.pace import Pace
 
@@ -47,10 +47,9 @@ class Nats(Known):
         unix: Callable[[], float] = time.time,
         pace: Pace | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(clock=clock, unix=unix)
         self._access = access
         self._probe = probe
-        self._unix = unix
         self._pace = pace or Pace()
         self._given = check_nats_urls(access.urls)
         self._discovered: tuple[NatsServer, ...] = ()
@@ -72,6 +71,7 @@ class Nats(Known):
         self._me = me
         self._is_stopping = False
         self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(log_death)
         self._look_who_lives()
 
     async def stop(self) -> None:
@@ -113,11 +113,8 @@ class Nats(Known):
     def answered(self, seed: str, record: NodeRecord) -> None:
         """There are no seeds that could."""
 
-    def learn(self, record: NodeRecord, unix_s: float, *, is_hearsay: bool) -> None:
-        """A node has said hello, or another has told of it; ``unix_s`` is when the node itself was heard."""
-        ticks = self._attention.ticks - max(self._unix() - unix_s, 0.0)
-        if self._heard(record, Word.HEARSAY if is_hearsay else Word.HELLO, unix_s, ticks):
-            self.changed()
+    def _hear(self, record: NodeRecord, word: Word, unix_s: float) -> bool:
+        return self._heard(record, word, unix_s, self._attention.ticks - max(self._unix() - unix_s, 0.0))
 
     # -- sessions -----------------------------------------------------------------------------------------------
 

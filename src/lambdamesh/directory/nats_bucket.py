@@ -19,6 +19,8 @@ from lambdamesh.ids import machine_id_text
 
 log = structlog.get_logger(__name__)
 
+VALUE_BYTES = 4096
+"""What a node writes of itself is shorter."""
 NAME = "lambdamesh"
 STREAM = f"KV_{NAME}"
 PREFIX = f"$KV.{NAME}."
@@ -144,13 +146,17 @@ def key_of(machine: int) -> str:
 
 
 def parse_record(value: bytes | None) -> NodeRecord | None:
-    """Read a value; ``None`` where there is none, and where it is not a node's."""
+    """Read a value; ``None`` where there is none, and where it is not a node's or is none that can be dialled."""
     if not value:
         return None
+    if len(value) > VALUE_BYTES:
+        log.warning("nats_value_ignored", why="no node writes as much", size_bytes=len(value), once_a_minute=True)
+        return None
     try:
-        return msgspec.json.decode(value, type=NodeRecord)
+        record = msgspec.json.decode(value, type=NodeRecord)
     except msgspec.MsgspecError:
         return None
+    return record if record.is_sound else None
 
 
 PASSING = (NoRespondersError, NoStreamResponseError, ServiceUnavailableError, TimeoutError)

@@ -100,7 +100,8 @@ class Claim:
     def _complaint(self, held: Held, addition: str) -> str:
         other = held.record
         assert other is not None
-        since = datetime.fromtimestamp(other.started_at or held.written_at, UTC).isoformat(sep=" ", timespec="seconds")
+        since_s = other.dated(held.written_at).started_at or held.written_at
+        since = datetime.fromtimestamp(since_s, UTC).isoformat(sep=" ", timespec="seconds")
         return (
             f"machine id {machine_id_text(self._me.machine)} is that of another node, {other.host or 'of no name'} at "
             f"{other.address or 'no address'}, since {since}{addition}: give this one a state directory of its own "

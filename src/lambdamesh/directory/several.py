@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lambdamesh.core.peering import Directory, NodeRecord
 
@@ -98,3 +98,10 @@ class Several:
         with self._told_once():
             for directory in self._directories:
                 directory.learn(record, unix_s, is_hearsay=is_hearsay)
+
+    def overhear(self, words: Iterable[tuple[NodeRecord, float]]) -> None:
+        """Tell each of them."""
+        heard = tuple(words)
+        with self._told_once():
+            for directory in self._directories:
+                directory.overhear(heard)

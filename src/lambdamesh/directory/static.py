@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 
 import structlog
 
 from lambdamesh.core.peering import NodeRecord
-from lambdamesh.directory.known import DEAD_AFTER_S, FORGET_AFTER_S, Known, Word
+from lambdamesh.directory.known import DEAD_AFTER_S, FORGET_AFTER_S, Known, Word, log_death
 from lambdamesh.directory.names import Resolve, address_text, look_up, parse_peer
 from lambdamesh.ids import machine_id_text
 
@@ -24,12 +23,14 @@ _LOOK_UP_WITHIN_S = 10.0
 class _Peer:
     """One ``--peer``: its name, and the addresses that it had when last somebody could say."""
 
-    __slots__ = ("addresses", "has_answered", "host", "port", "text", "why_not")
+    __slots__ = ("addresses", "has_answered", "host", "met", "port", "text", "why_not")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.host, self.port = parse_peer(text)
         self.addresses: tuple[str, ...] = ()
+        self.met = 0
+        """The machine that answers there and was not heard out yet: what it says of others comes with its hello."""
         self.has_answered = False
         self.why_not = ""
         """Why the last look-up failed; empty where it did not."""
@@ -39,7 +40,9 @@ class Static(Known):
     """The nodes behind ``peers``, and those that they tell of.
 
     A name with many addresses counts as many seeds. Names are looked up every ``look_up_every_s`` seconds; one
-    that cannot be now keeps the addresses it had. ``clock`` is monotonic, ``unix`` the wall clock, in seconds.
+    that cannot be now keeps the addresses it had. Without ``peers`` it is complete ``recovering_s`` after its start:
+    others dial this node, and it is not to deny them before they have. ``clock`` is monotonic, ``unix`` the wall clock,
+    in seconds.
 
     Raises:
         ValueError: one of ``peers`` is not HOST:PORT.
@@ -53,13 +56,15 @@ class Static(Known):
         clock: Callable[[], float] = time.monotonic,
         unix: Callable[[], float] = time.time,
         look_up_every_s: float = LOOK_UP_EVERY_S,
+        recovering_s: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(clock=clock, unix=unix)
         self._peers = tuple(_Peer(text) for text in dict.fromkeys(peers))
         self._resolve = resolve
-        self._clock = clock
-        self._unix = unix
         self._look_up_every_s = look_up_every_s
+        self._recovering_s = recovering_s
+        self._is_recovering = not peers and recovering_s > 0
+        self._recovery: asyncio.TimerHandle | None = None
         self._own: set[str] = set()
         self._doubles: dict[str, NodeRecord] = {}
         self._task: asyncio.Task[None] | None = None
@@ -67,19 +72,28 @@ class Static(Known):
     async def start(self, me: NodeRecord) -> None:
         """Begin to look the names up."""
         self._me = me
-        self._task = asyncio.get_running_loop().create_task(self._look_again_and_again())
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._look_again_and_again())
+        self._task.add_done_callback(log_death)
+        if self._is_recovering:
+            self._recovery = loop.call_later(self._recovering_s, self._recovered)
 
     async def stop(self) -> None:
         """Look no more. There is nobody to say goodbye to: links do."""
+        if self._recovery is not None:
+            self._recovery.cancel()
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait((self._task,))
             self._task = None
 
     def complete(self) -> bool:
-        """Whether some address of each name has answered, be it this node itself."""
-        return all(peer.has_answered for peer in self._peers)
+        """Whether some address of each name has answered, be it this node itself, and was heard out."""
+        return not self._is_recovering and all(peer.has_answered for peer in self._peers)
+
+    def _recovered(self) -> None:
+        self._is_recovering = False
+        self.changed()
 
     def trouble(self) -> str | None:
         """Say which peers cannot be looked up or have not answered, or who has this node's machine id."""
@@ -88,7 +102,7 @@ class Static(Known):
                 f"{double.host or 'a node'} at {seed} has this node's machine id {machine_id_text(double.machine)}: "
                 "give one of the two another with --machine-id, or a state directory of its own with --state"
             )
-        if self.complete():
+        if all(peer.has_answered for peer in self._peers):
             return None
         lost = [f"{peer.text} ({peer.why_not})" for peer in self._peers if not peer.has_answered and peer.why_not]
         if lost:
@@ -113,7 +127,8 @@ class Static(Known):
         before = self.complete(), self.seeds(), tuple(self._doubles)
         for peer in self._peers:
             if seed in peer.addresses:
-                peer.has_answered = True
+                peer.met = record.machine
+                peer.has_answered |= record.machine == self._me.machine
         self._doubles.pop(seed, None)
         if record.machine == self._me.machine:
             if record.instance == self._me.instance:
@@ -125,15 +140,21 @@ class Static(Known):
         if before != (self.complete(), self.seeds(), tuple(self._doubles)):
             self.changed()
 
-    def learn(self, record: NodeRecord, unix_s: float, *, is_hearsay: bool) -> None:
-        """A node has said hello, or another has told of it; ``unix_s`` is when the node itself was heard."""
+    def _hear(self, record: NodeRecord, word: Word, unix_s: float) -> bool:
         now_s = self._unix()
-        ticks = self._clock() - max(now_s - unix_s, 0.0)
-        is_news = self._take(record, Word.HEARSAY if is_hearsay else Word.HELLO, unix_s, ticks)
+        is_news = self._take(record, word, unix_s, self._clock() - max(now_s - unix_s, 0.0))
         if self.is_alive(record.machine, now_s):
             is_news |= self._lives(record.machine)
-        if is_news:
-            self.changed()
+        if word is Word.HELLO:
+            is_news |= self._heard_out(record.machine)
+        return is_news
+
+    def _heard_out(self, machine: int) -> bool:
+        """Note that a node's hello was taken; return whether that makes anything complete."""
+        late = [peer for peer in self._peers if peer.met == machine and not peer.has_answered]
+        for peer in late:
+            peer.has_answered = True
+        return bool(late)
 
     # -- names --------------------------------------------------------------------------------------------------
 
@@ -159,6 +180,9 @@ class Static(Known):
             peer.why_not = "no answer to the look-up"
         except OSError as error:
             peer.why_not = error.strerror or str(error)
+        except ValueError as error:
+            # A name that DNS has no way to write is one as well (UnicodeError).
+            peer.why_not = str(error)
         else:
             peer.why_not = "" if found else "it has no address"
             if found:

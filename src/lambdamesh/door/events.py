@@ -12,6 +12,7 @@ from lambdamesh.core.held import Lambda
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.listing import timestamp
 from lambdamesh.core.wheel import Wheel
+from lambdamesh.core.words import EventFields
 from lambdamesh.errors import Overloaded
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
@@ -82,7 +83,7 @@ class Events:
         """Whether anybody listens."""
         return bool(self._subscribers)
 
-    def show(self, kind: str, fields: dict[str, object]) -> None:
+    def show(self, kind: str, fields: EventFields) -> None:
         """Tell every subscriber of one event."""
         if self._subscribers:
             self._send(b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode(fields)))
@@ -103,9 +104,9 @@ class Events:
             subscriber.send(piece)
 
 
-def event_fields(subject: Lambda, kind: str, detail: str) -> dict[str, object]:
+def event_fields(subject: Lambda, kind: str, detail: str) -> EventFields:
     """Return the members of one event's JSON object."""
-    fields: dict[str, object] = {"id": subject.id.decode()}
+    fields: EventFields = {"id": subject.id.decode()}
     if kind == "open":
         return fields | {"timestamp": timestamp(subject.id), "code": subject.code, "reopened": detail == "reopened"}
     return fields | {"reason": detail}

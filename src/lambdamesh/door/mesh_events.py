@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import partial
 from typing import Protocol
 
@@ -12,11 +13,12 @@ from lambdamesh.core.held import Lambda
 from lambdamesh.core.registry import MOVED
 from lambdamesh.core.survey import Others
 from lambdamesh.core.wheel import Wheel
-from lambdamesh.core.words import EventWords, ListWords
+from lambdamesh.core.words import EventFields, EventWords, ListWords
 from lambdamesh.door.events import Events, Subscriber, event_fields
 from lambdamesh.door.request import HttpReply
-from lambdamesh.errors import MeshError, Overloaded
+from lambdamesh.errors import BadRequest, MeshError, Overloaded
 from lambdamesh.ids import machine_id_text
+from lambdamesh.protocol.link_exchange import Cancellable
 
 _FOLLOWS = "follows"
 """The first word of a node that tells, to be no event here."""
@@ -30,18 +32,34 @@ class Follower(Protocol):
     """Another node that wants to know (``protocol.link_exchange.Inbound``)."""
 
     @property
-    def is_open(self) -> bool:
-        """Whether it still does."""
-
-    @property
     def waiting_bytes(self) -> int:
         """What waits for the link to it."""
+
+    def in_flight(self, flight: Cancellable | None) -> None:
+        """Remember what to cancel once it does not want to know any more, or is gone."""
 
     def item(self, raw: bytes) -> None:
         """Tell it one event."""
 
     def fault(self, error: MeshError) -> None:
         """Tell it no more."""
+
+
+class _Following:
+    """A node follows this one over a link, until it cancels that or the link ends (``Cancellable``)."""
+
+    __slots__ = ("_followers", "_link")
+
+    def __init__(self, followers: dict[Hashable, Follower], link: Hashable) -> None:
+        self._followers = followers
+        self._link = link
+
+    def cancel(self) -> None:
+        """Forget it."""
+        self._followers.pop(self._link, None)
+
+    def credit(self, add: int) -> None:
+        """What waits for its link is its bound, not credit."""
 
 
 class MeshEvents:
@@ -55,7 +73,8 @@ class MeshEvents:
         self._followed: dict[int, Question] = {}
         self._following: set[int] = set()
         """Those of them that have said that they tell."""
-        self._followers: dict[Follower, None] = {}
+        self._followers: dict[Hashable, Follower] = {}
+        """Who follows, by link: one each."""
         self._is_armed = False
 
     def subscribe(self, subscriber: HttpReply, now: float) -> None:
@@ -71,10 +90,19 @@ class MeshEvents:
         """End a stream that its reader has left."""
         self._events.unsubscribe(subscriber)
 
-    def follow(self, follower: Follower) -> None:
-        """Tell another node what happens here, from now on."""
-        self._followers[follower] = None
+    def follow(self, link: Hashable, follower: Follower) -> None:
+        """Tell the node behind a link what happens here, from now on, in place of whom was told over it before."""
+        former = self._followers.pop(link, None)
+        if former is not None:
+            former.fault(BadRequest("events were asked for again over the same link: the later question is answered"))
+        self._followers[link] = follower
+        follower.in_flight(_Following(self._followers, link))
         follower.item(msgspec.json.encode(EventWords(_FOLLOWS)))
+
+    @property
+    def followers(self) -> int:
+        """How many nodes follow this one."""
+        return len(self._followers)
 
     def publish(self, subject: Lambda, kind: str, detail: str) -> None:
         """Tell everybody of one event of this node (``core.registry.Publish``)."""
@@ -87,16 +115,14 @@ class MeshEvents:
         self._show(self._machine, kind, fields)
 
     def _tell(self, words: bytes) -> None:
-        for follower in tuple(self._followers):
-            if not follower.is_open:
-                del self._followers[follower]
-            elif follower.waiting_bytes > _TELLING_BYTES:
-                del self._followers[follower]
+        for link, follower in tuple(self._followers.items()):
+            if follower.waiting_bytes > _TELLING_BYTES:
+                del self._followers[link]
                 follower.fault(Overloaded("events come faster than the link takes them: ask again"))
             else:
                 follower.item(words)
 
-    def _show(self, machine: int, kind: str, fields: dict[str, object]) -> None:
+    def _show(self, machine: int, kind: str, fields: EventFields) -> None:
         self._events.show(kind, fields | {"node": machine_id_text(machine)})
 
     # -- others -------------------------------------------------------------------------------------------------
@@ -125,8 +151,10 @@ class MeshEvents:
             self._followed[machine] = question
 
     def _ended(self, machine: int, _outcome: bytes | MeshError) -> None:
-        self._followed.pop(machine, None)
-        self._following.discard(machine)
+        question = self._followed.get(machine)
+        if question is not None and not question.is_open:
+            del self._followed[machine]
+            self._following.discard(machine)
 
     def _heard(self, machine: int, raw: bytes) -> None:
         try:

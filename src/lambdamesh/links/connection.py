@@ -15,6 +15,7 @@ from lambdamesh.core.budget import Budget
 from lambdamesh.core.clock import Clock
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.limits import Limits
+from lambdamesh.core.peering import NodeRecord
 from lambdamesh.core.wheel import Slot, Wheel
 from lambdamesh.links.ports import House
 from lambdamesh.links.pulse import Pulse
@@ -105,6 +106,7 @@ class Connection(asyncio.Protocol):
         self.dialled = dialled
         self.is_kept = is_kept
         self.is_oneself = False
+        self.record: NodeRecord | None = None
         self.machine = 0
         self.peer_address = ""
         self.why = ""

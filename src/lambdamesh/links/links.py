@@ -15,7 +15,7 @@ from lambdamesh.core.ports import LinkSeat, Provider
 from lambdamesh.core.routing import out_of_reach
 from lambdamesh.errors import MeshError
 from lambdamesh.ids import LambdaId, machine_id_text
-from lambdamesh.links.acquaintance import SPREAD_S, TOPIC, Acquaintance, record_of
+from lambdamesh.links.acquaintance import TOPIC, Acquaintance, record_of
 from lambdamesh.links.connection import Connection, Wiring
 from lambdamesh.links.dialler import Dialler
 from lambdamesh.links.peer import Peer, State, pause_s
@@ -138,7 +138,7 @@ class Links:
     def start(self) -> None:
         """Have nodes hear of one another, where nobody else tells them."""
         if self._acquaintance.is_by_word:
-            self._loop.call_later(SPREAD_S, self._spread_again)
+            self._loop.call_later(self._acquaintance.pause_s, self._spread_again)
 
     def refresh(self) -> None:
         """The directory has changed: keep links to its seeds, and look again at nodes that have started anew."""
@@ -214,6 +214,7 @@ class Links:
             connection.is_oneself = record.instance == me.instance
             raise _not_another(record, me)
         self._refuse_second(peer, record)
+        connection.record = record
         connection.dialler = record.machine if connection.dialled is None else me.machine
         connection.link.name = f"{record.host} ({hello.machine})"
         connection.welcome = partial(self._welcome, connection, peer, record, hello.peers)
@@ -276,7 +277,8 @@ class Links:
 
     def ponged(self, connection: Connection) -> None:
         """A node is there: its word is fresh."""
-        self._acquaintance.hears(connection.machine)
+        if connection.record is not None:
+            self._acquaintance.hears(connection.record)
         peer = self._peers.get(connection.machine)
         if peer is not None and len(peer.connections) > 1:
             peer.choose()
@@ -314,7 +316,7 @@ class Links:
     def _spread_again(self) -> None:
         if not self._is_stopping:
             self._spread(self._acquaintance.words(), 0)
-            self._loop.call_later(SPREAD_S, self._spread_again)
+            self._loop.call_later(self._acquaintance.pause_s, self._spread_again)
 
 
 def _not_another(record: NodeRecord, me: NodeRecord) -> LinkClosed:

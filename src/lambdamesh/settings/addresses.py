@@ -7,6 +7,8 @@ import re
 
 import msgspec
 
+from lambdamesh.core.peering import can_be_looked_up
+
 MESH_PORT = 7631
 """Port of the mesh door, where none is named."""
 
@@ -75,6 +77,8 @@ def parse_peer(text: str) -> Tcp:
         raise ValueError(f"{text!r} is not HOST:PORT of a mesh door")
     if address.is_everywhere:
         raise ValueError(f"{text!r} stands for every address of a machine: name the one that others can dial")
+    if not can_be_looked_up(address.host):
+        raise ValueError(f"{text!r} names no host: between its dots a name has 1 to 63 characters")
     return address
 
 

@@ -13,9 +13,10 @@ import nats
 import nats.js
 import pytest
 import pytest_asyncio
+import structlog
 import uvloop
 
-from lambdamesh.core.peering import Directory
+from lambdamesh.core.peering import Directory, NodeRecord
 from lambdamesh.directory.nats import Nats
 from lambdamesh.directory.nats_access import NatsAccess
 from lambdamesh.directory.pace import Pace
@@ -126,6 +127,42 @@ async def test_what_is_not_a_node_in_the_bucket_does_not_matter(
     # Its own key was full of nonsense.
     two = await join(server.url, 2)
     await soon(lambda: one.sees(two), "it")
+
+
+async def test_what_cannot_be_used_of_a_node_is_ignored(
+    server: NatsProcess, join: Join, jetstream: nats.js.JetStreamContext
+) -> None:
+    one = await join(server.url, 1)
+    bucket = await jetstream.key_value("lambdamesh")
+    with structlog.testing.capture_logs() as lines:
+        await bucket.put("00000002", b'{"machine": 2, "address": ":7631"}')
+        await bucket.put("00000003", b'{"machine": 3, "address": "10.0.0.1:99999"}')
+        for machine in (4, 5):
+            await bucket.put(f"{machine:08x}", b'{"machine": %d, "later": "%b"}' % (machine, b"x" * 4096))
+        await bucket.put("00000006", b'{"machine": 6, "started_at": 1e300, "address": "10.0.0.6:1"}')
+        await soon(lambda: one.directory.knows(6), "the one that is one")
+    assert one.directory.nodes() == (NodeRecord(machine=6, address="10.0.0.6:1"),)
+    assert {line["size_bytes"] for line in lines if line["event"] == "nats_value_ignored"} == {4096 + 27}
+    # A claim that is nonsense is taken over like one of a node that has died.
+    six = await join(server.url, 5)
+    await soon(lambda: one.sees(six), "it")
+
+
+async def test_whoever_starts_anew_is_listed_over_its_former_hello(
+    server: NatsProcess, join: Join, jetstream: nats.js.JetStreamContext
+) -> None:
+    one = await join(server.url, 1)
+    now_s = time.time()
+    said = record(2, "said", started_at=now_s - 50)
+    one.directory.learn(said, now_s, is_hearsay=False)
+    bucket = await jetstream.key_value("lambdamesh")
+    await bucket.put("00000002", msgspec.json.encode(record(2, "before", started_at=now_s - 100)))
+    await bucket.put("00000003", msgspec.json.encode(record(3)))
+    await soon(lambda: one.directory.knows(3), "what was written behind it")
+    assert one.directory.find(2) == said
+    after = record(2, "after", started_at=now_s - 10)
+    await bucket.put("00000002", msgspec.json.encode(after))
+    await soon(lambda: one.directory.find(2) == after, "the next")
 
 
 async def test_a_hello_counts_beside_nats(server: NatsProcess, join: Join) -> None:

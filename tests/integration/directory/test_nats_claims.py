@@ -37,6 +37,14 @@ async def test_who_finds_a_live_node_with_its_machine_id_fails(server: NatsProce
     assert first.told.failures == []
 
 
+async def test_a_claim_of_a_time_that_cannot_be_is_told_by_when_it_was_written(server: NatsProcess, join: Join) -> None:
+    first = await join(server.url, 0xAE, "first", started_at=1e300)
+    second = await join(server.url, 0xAE, "second", is_awaited=False)
+    second.probing.answers[first.me.address] = first.me
+    await soon(lambda: second.told.failures, "it fails")
+    assert ", since 20" in second.told.failures[0]
+
+
 async def test_the_one_that_failed_takes_no_claim_with_it(server: NatsProcess, join: Join) -> None:
     first = await join(server.url, 2, "first")
     other = await join(server.url, 3)

@@ -174,3 +174,38 @@ def test_a_machine_id_that_is_taken_exits_78(start: Start, nats: NatsProcess) ->
     one.kill()
     three = start(machine_id="00c0ffee")
     ready(three)
+
+
+@pytest.mark.parametrize("url", ["mesh:{password}@{place}", "nats://nats-0.invalid,nats://mesh:{password}@{place}"])
+def test_nobody_is_given_an_address_without_a_host(start: Start, nats: NatsProcess, url: str) -> None:
+    nats.start()
+    given = url.format(password=PASSWORD, place=nats.place)
+    one, two = (start(mesh="0.0.0.0:0", nats=given) for _ in range(2))
+    for node, other in ((one, two), (two, one)):
+        until(lambda node=node, other=other: peer_row(node, other.machine_id), "it knows the other")  # type: ignore[misc]
+        host, _, port = peer_row(node, other.machine_id)["address"].rpartition(":")
+        assert host and port == other.mesh_address.rpartition(":")[2]
+        # Here all of them are on this machine, which says nothing about the way to it from others.
+        line = node.wait_log("address_guessed")
+        assert line["address"] and "--advertise HOST:PORT" in line["why"] and line["level"] == "warning"
+        with Answering(other.address, echo) as provider:
+            assert call(node, provider.id) == (200, 1)
+
+
+def test_a_node_that_is_told_what_to_advertise_does_not_guess(start: Start, nats: NatsProcess) -> None:
+    nats.start()
+    one, two = start(mesh="0.0.0.0:0", advertise="localhost:7631"), start()
+    until(lambda: peer_row(two, one.machine_id), "it knows the other")
+    assert peer_row(two, one.machine_id)["address"] == "localhost:7631"
+    for node in (one, two):
+        assert not [line for line in node.logs if line["event"] == "address_guessed"]
+
+
+def test_who_has_no_nats_learns_of_the_others_from_one_that_has(start: Start, nats: NatsProcess) -> None:
+    nats.start()
+    one, two = several(start, 2)
+    until(lambda: peer_row(one, two.machine_id), "it knows the other")
+    third = start(nats="", peer=one.mesh_address)
+    until(lambda: peer_row(third, one.machine_id).get("state") == "up", "a link")
+    with Answering(two.address, echo) as provider:
+        assert call(third, provider.id) == (200, 1)

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from lambdamesh.ids import LambdaId
 from tests.integration.mesh.conftest import StartMesh
 from tests.integration.mesh.mishaps import timed
+from tests.integration.mesh.strangers import Stranger
 from tests.meshes import call, counters, peer_row, peers, secret_file
 from tests.nats_servers import free_ports
 from tests.nodes import Node, until
-from tests.providers import Answering, echo
+from tests.providers import Answering, Provider, echo
 
 JOINED_S = 11.0
 """Longest wait for a peer that is started late: it is dialled again every 10 s at least."""
@@ -173,3 +175,80 @@ def test_a_link_that_is_not_used_closes_and_one_to_a_peer_stays(start_mesh: Star
             until(lambda: peer_row(third, second.machine_id)["state"] == "idle", "it was idle")
     assert peer_row(third, first.machine_id)["state"] == "up"
     assert counters(third)["links_lost"] == 0
+
+
+def test_a_node_to_which_others_come_denies_nobody_right_after_its_start(start: Start) -> None:
+    seed = start(recovering_s=1.0)
+    stranger = LambdaId(0x51000000, 5).text.decode()
+    status, body = call(seed, stranger)
+    assert (status, body["code"]) == (502, "peer_unreachable")
+    assert readiness(seed) == {"status": "ready"}
+    until(lambda: call(seed, stranger)[0] == 404, "it knows by now who is there")
+
+
+def test_a_node_hears_out_whoever_answers_before_it_denies_anybody(start_mesh: StartMesh) -> None:
+    mesh = start_mesh(3)
+    _, second, third = mesh
+    with Provider(third.address).accept() as provider:
+        until(lambda: peer_row(second, third.machine_id), "it has heard of it")
+        # Started anew it has a link to the first at once, or is refused while the first still has the old one.
+        second.kill()
+        again = mesh.restart(second)
+        statuses: list[int] = []
+
+        def is_called() -> bool:
+            statuses.append(call(again, provider.id, headers=[("Prefer", "wait=0.2")])[0])
+            return statuses[-1] == 504
+
+        until(is_called, "the call comes to the provider")
+        assert set(statuses) <= {502, 504}
+
+
+@pytest.fixture
+def gossip(start_mesh: StartMesh) -> Iterator[tuple[Node, Node, Stranger]]:
+    """Two nodes, and a stranger with their secret who has a link to the first and says what is not so."""
+    mesh = start_mesh(2)
+    first, second = mesh
+    with Stranger.with_secret(first, mesh.secret_file) as stranger:
+        stranger.met(address="127.0.0.1:0")
+        yield first, second, stranger
+    for node in mesh:
+        assert not node.complaints()
+
+
+def test_addresses_that_nobody_can_dial_are_not_believed(gossip: tuple[Node, Node, Stranger]) -> None:
+    first, second, stranger = gossip
+    row = peer_row(first, f"{stranger.machine:08x}")
+    assert row["address"] == ""
+    addresses = ("garbage", "10.0.0.1:99999", "a..b:7631", "host:port", ":7631")
+    hints = [
+        {"machine": f"{0x51000000 + at:08x}", "address": bad, "instance": "i", "started_at": 1.0}
+        for at, bad in enumerate(addresses)
+    ]
+    stranger.tell("peers", [*hints, {"machine": "52000000", "address": "127.0.0.1:1", "instance": "i"}])
+    stranger.settle()
+    for node in (first, second):
+        until(lambda node=node: peer_row(node, "52000000"), "what can be dialled is believed")  # type: ignore[misc]
+        assert not [row for row in peers(node) if row["machine_id"].startswith("51")]
+    status, body = call(first, LambdaId(0x52000000, 5).text.decode())
+    assert (status, body["code"]) == (502, "peer_unreachable")
+
+
+def test_whatever_is_told_the_nodes_can_be_listed(gossip: tuple[Node, Node, Stranger]) -> None:
+    first, second, stranger = gossip
+    odd = [{"age_s": 1e300}, {"age_s": 1e9}, {"age_s": -1e300}, {"started_at": 1e300}, {"started_at": -1.0}]
+    hints = [
+        {"machine": f"{0x53000000 + at:08x}", "address": "127.0.0.1:1", "instance": "i", **members}
+        for at, members in enumerate(odd)
+    ]
+    # It takes the machine id of one that is there, too, and is not believed.
+    now_s = 1e10
+    claimed = {"machine": second.machine_id, "address": "127.0.0.1:1", "instance": "i", "started_at": now_s}
+    stranger.tell("peers", [*hints, claimed])
+    stranger.settle()
+    until(lambda: peer_row(second, "53000004"), "they are spread")
+    for node in (first, second):
+        assert not peer_row(node, "53000000")
+        assert node.fetch("GET", "/lambda?scope=mesh").status == 200
+    row = peer_row(first, second.machine_id)
+    assert (row["address"], row["state"]) == (second.mesh_address, "up")

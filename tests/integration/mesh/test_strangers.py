@@ -35,7 +35,7 @@ Knock = Callable[[socket.socket], bytes]
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """Two nodes of one mesh, which others knock at."""
-    with mesh(tmp_path_factory.mktemp("pair"), 2, link_hello_s=HELLO_S, link_ping_s=0.2) as running:
+    with mesh(tmp_path_factory.mktemp("pair"), 2, link_hello_s=HELLO_S, link_ping_s=0.2, recovering_s=0) as running:
         yield running
         for node in running:
             assert not node.complaints()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from lambdamesh.core.reception import listed
 from lambdamesh.core.reopening import Key
 from lambdamesh.core.words import (
+    LISTED_BYTES,
     ClaimWords,
+    EventWords,
     EvictWords,
     GrantWords,
     IdWords,
@@ -145,38 +148,74 @@ def test_a_provider_of_1_0_keeps_nothing() -> None:
     assert node.asked(C, "unanswered", IdWords(NAME)).words(PendingWords).pending == []
 
 
+def shown(answer: Exchange) -> tuple[list[bytes], bool]:
+    """What a listing shows: ids, and whether it is cut."""
+    listing = answer.words(ListedWords)
+    lambdas = json.loads(bytes(listing.lambdas))
+    assert listing.count == len(lambdas)
+    assert all(seen["state"] == "open" for seen in lambdas.values())
+    return [text.encode() for text in lambdas], listing.is_cut
+
+
 def test_lambdas_are_listed_and_counted() -> None:
     node = Node()
     texts = [an_id(number) for number in range(1, 5)]
     for text in texts:
         node.open(text)
     assert node.asked(C, "count", ListWords()).raw == b"4"
-    whole = node.asked(C, "list", ListWords(10)).words(ListedWords)
-    assert ([text.encode() for text in whole.lambdas], whole.is_cut) == (texts, False)
-    assert json.loads(bytes(whole.lambdas[texts[0].decode()]))["state"] == "open"
-    some = node.asked(C, "list", ListWords(2)).words(ListedWords)
-    assert ([text.encode() for text in some.lambdas], some.is_cut) == (texts[:2], True)
-    none = node.asked(C, "list", ListWords()).words(ListedWords)
-    assert (none.lambdas, none.is_cut) == ({}, True)
+    assert shown(node.asked(C, "list", ListWords(10))) == (texts, False)
+    assert shown(node.asked(C, "list", ListWords(4))) == (texts, False)
+    assert shown(node.asked(C, "list", ListWords(2))) == (texts[:2], True)
+    assert shown(node.asked(C, "list", ListWords())) == ([], True)
 
 
 def test_a_listing_is_no_longer_than_a_link_takes() -> None:
     node = Node()
     node.open()
     held = node.registry.live[TEXT]
-    held.headers = b'{"X":["%b"]}' % (b"x" * 1024 * 1024)
-    live = dict.fromkeys((b"%016d" % number for number in range(20)), held)
-    assert len(listed(live, 20)) < 10 * 1024 * 1024
+    held.headers = b'{"X":["%b"]}' % (b"x" * 100_000)
+    live = dict.fromkeys((b"%016d" % number for number in range(30)), held)
+    whole = listed(live, 30)
+    assert LISTED_BYTES - 110_000 < len(whole) < LISTED_BYTES + 256
+    listing = msgspec.json.decode(whole, type=ListedWords)
+    # The stand-ins are all of one id.
+    assert (listing.count, listing.is_cut) == (bytes(listing.lambdas).count(b'"state"'), True)
+
+
+@pytest.mark.parametrize("limit", [-1, -(2**63), 2**31, 10**30])
+def test_a_limit_that_is_none_is_refused(limit: int) -> None:
+    node = Node()
+    for topic in ("list", "count", "events"):
+        assert isinstance(asked(node, topic, b'{"limit":%d}' % limit).error, BadRequest)
 
 
 def test_events_are_told_to_whoever_follows() -> None:
     node = Node()
     assert isinstance(node.asked(C, "events", ListWords()).error, BadRequest)
-    followers: list[Any] = []
-    node.reception.follow = followers.append
+    followers: list[tuple[Any, Any]] = []
+    node.reception.follow = lambda link, answer: followers.append((link, answer))
     answer = node.asked(C, "events", ListWords())
-    assert followers == [answer]
+    assert followers == [(node.links.to[C], answer)]
     assert answer.outcomes == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b'{"event":"open\\nid: 1"}',
+        b'{"event":"open\\n"}',
+        b'{"event":""}',
+        b'{"event":"%b"}' % (b"x" * 33),
+        b'{"event":"open","fields":{"id":["x"]}}',
+        b'{"event":"open","fields":{"id":{"x":1}}}',
+        b'{"event":"open","fields":{"id":"%b"}}' % (b"x" * 1025),
+        b'{"event":"open","fields":{"%b":1}}' % (b"x" * 65),
+        b'{"event":"open","fields":{%b}}' % b",".join(b'"%d":1' % number for number in range(17)),
+    ],
+)
+def test_what_is_no_event_is_not_read(words: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(words, type=EventWords)
 
 
 # -- words -------------------------------------------------------------------------------------------------------

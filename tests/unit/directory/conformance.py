@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from lambdamesh.core.peering import Directory
 from tests.directories import Told, record
 
@@ -67,10 +69,74 @@ class Conformance:
 
     async def test_a_later_instance_takes_the_place_of_an_earlier_one(self, directory: Directory) -> None:
         now_s = time.time()
-        directory.learn(record(7, "first", started_at=100.0), now_s, is_hearsay=False)
+        directory.learn(record(7, "first", started_at=100.0), now_s - 101, is_hearsay=False)
         directory.learn(record(7, "second", started_at=200.0), now_s, is_hearsay=True)
         directory.learn(record(7, "first", started_at=100.0), now_s, is_hearsay=True)
         assert directory.find(7) == record(7, "second", started_at=200.0)
+
+    async def test_nobody_talks_over_a_node_that_has_just_said_hello(self, directory: Directory) -> None:
+        now_s = time.time()
+        directory.learn(record(7, "first", started_at=100.0), now_s - 10, is_hearsay=False)
+        told = Told().of(directory)
+        directory.learn(record(7, "second", started_at=now_s), now_s, is_hearsay=True)
+        directory.overhear([(record(7, "third", started_at=now_s + 50), now_s)])
+        assert directory.find(7) == record(7, "first", started_at=100.0)
+        assert told.changes == 0
+
+    async def test_a_start_in_the_future_is_no_reason_to_be_believed(self, directory: Directory) -> None:
+        now_s = time.time()
+        directory.learn(record(7, "ahead", started_at=now_s + 3600), now_s - 200, is_hearsay=False)
+        directory.learn(record(7, "mended", started_at=now_s - 10), now_s, is_hearsay=True)
+        assert directory.find(7) == record(7, "mended", started_at=now_s - 10)
+        directory.learn(record(7, "ahead again", started_at=now_s + 3600), now_s - 50, is_hearsay=True)
+        assert directory.find(7) == record(7, "mended", started_at=now_s - 10)
+        directory.learn(record(7, "said", started_at=1.0), now_s, is_hearsay=False)
+        assert directory.find(7) == record(7, "said", started_at=1.0)
+
+    async def test_of_two_of_which_nobody_knows_which_came_later_the_fresher_is_believed(
+        self, directory: Directory
+    ) -> None:
+        now_s = time.time()
+        words = [(record(7, "first"), now_s - 60), (record(7, "second"), now_s - 10), (record(7, "first"), now_s - 59)]
+        directory.overhear(words)
+        assert directory.find(7) == record(7, "second")
+
+    async def test_what_several_are_told_is_one_change(self, directory: Directory) -> None:
+        told, now_s = Told().of(directory), time.time()
+        words = [(record(machine), now_s) for machine in range(7, 207)]
+        directory.overhear(words)
+        assert len(directory.nodes()) == 200
+        assert told.changes == 1
+        directory.overhear(words)
+        assert told.changes == 1
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"address": "garbage"}, {"address": "10.0.0.1:99999"}, {"address": ":7631"}, {"address": "a..b:7631"},
+            {"host": "h" * 256}, {"host": "two\nlines"}, {"instance": "i" * 65}, {"version": "\x1b[2J"},
+        ],
+    )  # fmt: skip
+    async def test_what_nobody_can_use_is_not_taken(self, directory: Directory, changes: dict[str, str]) -> None:
+        told, now_s = Told().of(directory), time.time()
+        bad = record(7, **changes)
+        directory.learn(bad, now_s, is_hearsay=True)
+        directory.overhear([(bad, now_s)])
+        assert not directory.knows(7)
+        assert told.changes == 0
+        # Whoever says so in a hello is there all the same.
+        directory.learn(bad, now_s, is_hearsay=False)
+        found = directory.find(7)
+        assert found is not None
+        assert found.is_sound
+        assert found == bad.tamed()
+
+    @pytest.mark.parametrize("unix_s", [-1e300, -1.0, 1e300, float("inf")])
+    async def test_a_time_that_cannot_be_is_the_nearest_that_can(self, directory: Directory, unix_s: float) -> None:
+        directory.learn(record(7), unix_s, is_hearsay=True)
+        heard_s = directory.heard_at(7)
+        assert heard_s is not None
+        assert 0 <= heard_s <= time.time()
 
     async def test_what_a_hello_put_an_end_to_does_not_come_back_by_hearsay(self, directory: Directory) -> None:
         now_s = time.time()

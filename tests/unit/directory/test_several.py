@@ -86,6 +86,7 @@ async def test_seeds_and_their_answers_are_those_of_all() -> None:
     assert told.changes
     assert not both.complete()
     both.answered("10.0.0.7:7631", record(7))
+    both.learn(record(7), time.time(), is_hearsay=False)
     assert static.complete()
     assert not both.complete()
     both.answered("10.0.0.8:7631", ME)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+import structlog
 
 from lambdamesh.core.peering import Directory
 from lambdamesh.directory.names import look_up, parse_peer
@@ -119,16 +120,78 @@ async def test_it_is_complete_once_each_name_has_answered(started: list[Static])
     static = Static(("b:1", "c:1"), resolve=Names(b=("10.0.0.1", "10.0.0.2"), c=("10.0.0.3",)))
     told = await _start(started, static)
     await soon(static.seeds, "seeds")
+    now_s = time.time()
     static.answered("10.0.0.2:1", record(2))
+    static.learn(record(2), now_s, is_hearsay=False)
+    assert not static.complete()
+    static.answered("10.0.0.3:1", record(3))
+    # Its hello was not taken yet, and so nothing of what it says of others is known.
+    static.learn(record(3), now_s, is_hearsay=True)
     assert not static.complete()
     changes = told.changes
-    static.answered("10.0.0.3:1", record(3))
+    static.learn(record(3), now_s, is_hearsay=False)
     assert static.complete()
     assert static.trouble() is None
     assert told.changes == changes + 1
     # That it is down later is no reason to be incomplete again: what can be learned there has been.
     static.answered("10.0.0.3:1", record(3))
+    assert static.complete()
     assert told.changes == changes + 1
+
+
+async def test_without_peers_it_is_complete_once_others_had_time_to_dial(started: list[Static]) -> None:
+    static = Static((), recovering_s=0.05)
+    assert not static.complete()
+    assert static.trouble() is None
+    is_complete: list[bool] = []
+    started.append(static)
+    static.changed = lambda: is_complete.append(static.complete())
+    await static.start(ME)
+    assert not static.complete()
+    await soon(lambda: is_complete, "to be told")
+    assert is_complete == [True]
+
+
+async def test_with_peers_there_is_nothing_to_wait_for_but_they(started: list[Static]) -> None:
+    static = Static(("10.0.0.7:1",), recovering_s=3600)
+    await _start(started, static)
+    await soon(static.seeds, "seeds")
+    static.answered("10.0.0.7:1", record(7))
+    static.learn(record(7), time.time(), is_hearsay=False)
+    assert static.complete()
+
+
+@pytest.mark.parametrize("error", [UnicodeError("label too long"), ValueError("embedded null character")])
+async def test_one_name_that_cannot_be_looked_up_keeps_nobody_from_the_others(
+    started: list[Static], error: Exception
+) -> None:
+    asked = 0
+
+    async def resolve(host: str, port: int) -> tuple[str, ...]:
+        nonlocal asked
+        asked += 1
+        if host == "odd":
+            raise error
+        return ("10.0.0.1",)
+
+    static = Static(("odd:1", "b:1"), resolve=resolve, look_up_every_s=0.02)
+    await _start(started, static)
+    await soon(lambda: static.seeds() == ("10.0.0.1:1",), "the seed that is one")
+    assert str(error) in (static.trouble() or "")
+    so_far = asked
+    await soon(lambda: asked > so_far + 2, "more look-ups")
+
+
+async def test_the_end_of_its_task_is_in_the_log(started: list[Static]) -> None:
+    async def broken(host: str, port: int) -> tuple[str, ...]:
+        raise RuntimeError("a bug")
+
+    static = Static(("b:1",), resolve=broken)
+    with structlog.testing.capture_logs() as lines:
+        await static.start(ME)
+        await soon(lambda: lines, "a line")
+    assert [(line["event"], line["log_level"]) for line in lines] == [("internal_error", "error")]
+    await static.stop()
 
 
 async def test_a_seed_that_is_this_node_is_none_and_has_answered(started: list[Static]) -> None:
@@ -166,6 +229,7 @@ async def test_another_node_with_this_machine_id_is_trouble_until_it_has_another
     assert "--machine-id" in trouble
     assert static.seeds() == ("10.0.0.1:1",)
     static.answered("10.0.0.1:1", record(9))
+    static.learn(record(9), time.time(), is_hearsay=False)
     assert static.trouble() is None
 
 
@@ -216,7 +280,8 @@ def test_a_peer_is_a_host_and_a_port(text: str, host: str, port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":1", "b:", "b:x", "b:0", "b:65536", "fd00::1", "[]:1", "a b:1", "u@b:1", "http://b:1"]
+    "text",
+    ["", ":1", "b:", "b:x", "b:0", "b:65536", "fd00::1", "[]:1", "a b:1", "u@b:1", "http://b:1", "a..b:1", "b" * 64],
 )
 def test_anything_else_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="is not HOST:PORT"):

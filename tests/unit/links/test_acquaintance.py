@@ -185,9 +185,16 @@ def test_a_hello_that_says_nonsense_is_read_without_it() -> None:
 def test_a_pong_makes_an_old_word_fresh() -> None:
     told = Told()
     told.acquaintance.learn(TWO, time.time() - 90, is_hearsay=False)
-    told.acquaintance.hears(2)
+    told.acquaintance.hears(TWO)
     heard_s = told.directory.heard_at(2)
     assert heard_s is not None
     assert time.time() - heard_s < 5
-    told.acquaintance.hears(77)
-    assert not told.directory.knows(77)
+
+
+def test_a_pong_brings_back_what_a_node_said_of_itself() -> None:
+    told = Told()
+    told.acquaintance.learn(TWO, time.time() - 90, is_hearsay=False)
+    other = msgspec.structs.replace(TWO, instance="x", address="10.9.9.9:1", started_at=time.time())
+    told.acquaintance.learn(other, time.time() - 30, is_hearsay=True)
+    told.acquaintance.hears(TWO)
+    assert told.directory.find(2) == TWO

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
-from itertools import islice
-
-import msgspec
-
 from lambdamesh.core.asking import Heard
-from lambdamesh.core.listing import lambda_map, lambda_object
-from lambdamesh.core.survey import Survey
-from lambdamesh.core.words import ListedWords, ListWords
 from lambdamesh.door.door import Door
-from lambdamesh.door.request import Fields, Reply, Request
+from lambdamesh.door.listings import Count, Listing
+from lambdamesh.door.request import Reply, Request
 from lambdamesh.door.targets import Target, flag
 from lambdamesh.errors import BadRequest, MeshError
-from lambdamesh.ids import machine_id_text
 
 _LIMIT_DIGITS = 9
-_TRUNCATED: Fields = ((b"Lambda-Truncated", b"true"),)
 
 
 def list_lambdas(door: Door, _request: Request, reply: Reply, target: Target) -> None:
     """Answer with every lambda, ``?limit=`` of them, or how many there are (``?count``): this node's, or the mesh's."""
-    live = door.registry.live
     others = door.others if is_of_mesh(target) else None
     is_count = flag(target.query, "count")
     limit = _limit(target.query.get("limit"), door.limits.listing_lambdas)
-    if others is not None:
-        answer = partial(_count_all if is_count else _list_all, door, reply, limit)
-        survey = Survey(
-            others.asking, others.machines(), door.limits.listing_nodes, door.limits.listing_timeout_s, answer
-        )
-        # One more than is wanted, to know of each whether there are more.
-        survey.ask("count" if is_count else "list", ListWords(limit + 1))
-    elif is_count:
-        reply.respond(200, b'{"count":%d}' % len(live))
-    else:
-        fields: Fields = _TRUNCATED if len(live) > limit else ()
-        reply.respond(200, lambda_map(islice(live.values(), limit)), fields)
+    answer = Count(door, reply, others) if is_count else Listing(door, reply, others, limit)
+    answer.begin()
 
 
 def is_of_mesh(target: Target) -> bool:
@@ -51,37 +31,6 @@ def is_of_mesh(target: Target) -> bool:
     if scope not in ("node", "mesh"):
         raise BadRequest("scope is node or mesh")
     return scope == "mesh"
-
-
-def _count_all(door: Door, reply: Reply, _limit: int, answers: dict[int, bytes], mute: list[int]) -> None:
-    count = len(door.registry.live)
-    for machine, raw in answers.items():
-        try:
-            count += msgspec.json.decode(raw, type=int)
-        except msgspec.MsgspecError:
-            mute.append(machine)
-    reply.respond(200, b'{"count":%d}' % count, _unreachable(mute))
-
-
-def _list_all(door: Door, reply: Reply, limit: int, answers: dict[int, bytes], mute: list[int]) -> None:
-    shown = {held.id.decode(): lambda_object(held) for held in islice(door.registry.live.values(), limit + 1)}
-    is_cut = False
-    for machine, raw in answers.items():
-        try:
-            listed = msgspec.json.decode(raw, type=ListedWords)
-        except msgspec.MsgspecError:
-            mute.append(machine)
-            continue
-        is_cut = is_cut or (listed.is_cut and len(listed.lambdas) <= limit)
-        shown |= {text: bytes(seen) for text, seen in islice(listed.lambdas.items(), limit + 1 - len(shown))}
-    fields = _TRUNCATED if is_cut or len(shown) > limit else ()
-    body = b"{%b}" % b",".join(b'"%b":%b' % (text.encode(), seen) for text, seen in islice(shown.items(), limit))
-    reply.respond(200, body, (*fields, *_unreachable(mute)))
-
-
-def _unreachable(machines: list[int]) -> Fields:
-    names = ", ".join(machine_id_text(machine) for machine in sorted(machines))
-    return ((b"Lambda-Unreachable", names.encode()),) if names else ()
 
 
 def show_lambda(door: Door, _request: Request, reply: Reply, target: Target) -> None:
