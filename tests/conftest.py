@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.nodes import Node
 from tests.providers import Answering, Provider, echo as echo_function
@@ -105,3 +106,13 @@ def sound_nodes(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     for node in _nodes_of(request.node):
         assert not node.complaints()
+
+
+@pytest.fixture
+def plain_log() -> Iterator[None]:
+    """Logs as the package configures none: a node in this process, of some test of the client, has made them quiet."""
+    configured = structlog.get_config() if structlog.is_configured() else None
+    structlog.reset_defaults()
+    yield
+    if configured is not None:
+        structlog.configure(**configured)

@@ -123,3 +123,8 @@ def no_stray_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Neither the library nor the loop may write a traceback of its own."""
     yield
     assert [entry.getMessage() for entry in caplog.records if entry.levelname in ("ERROR", "CRITICAL")] == []
+
+
+@pytest.fixture(autouse=True)
+def logs_as_ever(plain_log: None) -> None:
+    """A node in this process may have made the logs quiet."""
