@@ -187,11 +187,7 @@ class Node:
     # -- start --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Join the mesh, if there is to be one, and listen.
-
-        Raises:
-            ConfigError: an address cannot be had.
-        """
+        """Join the mesh, if there is to be one, and listen. Raises: ConfigError."""
         self.join()
         self.listen()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 
 import pytest
 
@@ -38,8 +37,6 @@ def test_short_calls_pass_beside_a_large_body(trio: Mesh) -> None:
         with Source(entry, sink.id, TRANSFERS) as large:
             while large.is_running:
                 beside_s.append(timed(short_call)[1])
-                # Callers that are no flood: it is the wait of one that is measured.
-                time.sleep(0.002)
             took_s = large.took_s()
     print(f"a call of 100 bytes alone: median {_ms(statistics.median(alone_s))}, worst {_ms(max(alone_s))}")
     print(
