@@ -15,6 +15,8 @@ from lambdamesh.protocol.json_text import pretty
 
 _CHUNKED = ((b"Transfer-Encoding", b"chunked"),)
 _LAST_CHUNK = b"0\r\n\r\n"
+_COPIED_BYTES = 64 * 1024
+"""A longer result is written behind its head: to put both into one piece would take as long as everything else."""
 
 
 class Replying:
@@ -68,7 +70,13 @@ class Replying:
         if request.pretty or not request.keep_alive or request.keep_alive_said or request.admission.cors:
             self.respond(200, raw)
             return
-        self._write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (self._door.status_lines.ok, request.ray, len(raw), raw))
+        size_bytes = len(raw)
+        if size_bytes > _COPIED_BYTES:
+            self._write(b"%b%b\r\nContent-Length: %d\r\n\r\n" % (self._door.status_lines.ok, request.ray, size_bytes))
+            self._write(raw)
+        else:
+            ok = self._door.status_lines.ok
+            self._write(b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (ok, request.ray, size_bytes, raw))
         self._answered(request)
 
     def item(self, raw: bytes) -> None:
