@@ -46,10 +46,13 @@ def test_every_pair_of_nodes_finds_each_other(trio: Mesh) -> None:
                 assert call(entry, provider.id) == (200, 1)
 
 
-def test_the_provider_is_told_ray_and_time_left(trio: Mesh) -> None:
+def test_the_provider_is_told_ray_trace_and_time_left(trio: Mesh) -> None:
     home, entry, _ = trio
-    with Provider2(home).accept() as provider, calling(entry, provider.id, headers=[("Prefer", "wait=7")]) as http:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    headers = [("Prefer", "wait=7"), ("traceparent", trace)]
+    with Provider2(home).accept() as provider, calling(entry, provider.id, headers=headers) as http:
         message = provider.call()
+        assert message["meta"]["traceparent"] == trace
         assert 0 < message["meta"]["deadline_ms"] <= 7001
         provider.answer(message)
         assert http.answer().header("X-Ray") == message["meta"]["ray"]

@@ -15,7 +15,8 @@ import trustme
 from lambdamesh.access.holding_proofs import HoldingProofs
 from lambdamesh.access.mesh_secret import mint_secret
 from lambdamesh.ids import LambdaId
-from lambdamesh.protocol.link_frames import HEAD, Kind, frame, topic_frame
+from lambdamesh.protocol.call import Call
+from lambdamesh.protocol.link_frames import HEAD, Kind, call_frame, frame, topic_frame
 from tests.integration.mesh.mishaps import timed
 from tests.integration.mesh.strangers import Stranger, context_of, knock, the_refusal
 from tests.json_rpc_2 import Provider2, calling
@@ -383,3 +384,18 @@ def test_a_peer_tells_a_node_nothing_about_itself_or_those_it_has_met(pair: Mesh
     with Provider2(other).accept() as provider, calling(door, provider.id) as http:
         provider.answer(provider.call(), 7)
         assert http.answer().json() == 7
+
+
+@pytest.mark.parametrize(("passages", "status"), [(2, None), (3, 508), (200, 508)])
+def test_a_call_that_has_come_through_three_nodes_goes_no_further(
+    pair: Mesh, stranger: Stranger, passages: int, status: int | None
+) -> None:
+    with Provider2(pair.nodes[1]).accept() as provider:
+        passed = Call(provider.id.encode(), b'"m"', b"1", 5.0, b"ray", passages=passages)
+        stranger.send(call_frame(Kind.CALL, 77, passed))
+        if status is None:
+            provider.answer(provider.call(), 7)
+            assert stranger.next(Kind.RESULT).payload == b"7"
+        else:
+            fault = json.loads(stranger.next(Kind.FAULT).payload)
+            assert (fault["status"], fault["code"], fault["delivered"]) == (status, "loop", "no")
