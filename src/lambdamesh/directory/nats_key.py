@@ -12,14 +12,12 @@ from binascii import Error, crc_hqx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 _SEED = 18 << 3
-USER, ACCOUNT, OPERATOR = 20 << 3, 0, 14 << 3
-"""Whose key it is: the first byte of a public key."""
 _KEY_BYTES = 32
 _CRC_BYTES = 2
 
 
 class NatsKey:
-    """A key pair, read from its seed.
+    """A key pair, read from its seed. ``kind`` is whose it is: the first byte of its public key.
 
     Raises:
         ValueError: that is none. The text does not show it.
@@ -50,11 +48,6 @@ class NatsKey:
     def answer(self, nonce: str) -> bytes:
         """Return what a server wants to see that has sent ``nonce``."""
         return b64encode(self.sign(nonce.encode()))
-
-
-def seed_of(kind: int, secret: bytes) -> str:
-    """Write the seed of a key from its 32 secret bytes."""
-    return _text(bytes((_SEED | kind >> 5, (kind & 0x1F) << 3)) + secret)
 
 
 def _text(body: bytes) -> str:

@@ -66,7 +66,7 @@ class Link:
     """
 
     __slots__ = (
-        "_arrivals", "_bounds", "_handlers", "_holds", "_is_greeted", "_numbers", "_receiver", "_rest", "begun",
+        "_arrivals", "_bounds", "_handlers", "_holds", "_is_greeted", "_receiver", "_rest", "begun",
         "has_parted", "inbound", "is_closed", "machine", "name", "number", "outbox", "peer", "pending", "version",
     )  # fmt: skip
 

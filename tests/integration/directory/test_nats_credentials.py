@@ -13,10 +13,9 @@ import structlog.testing
 import trustme
 
 from lambdamesh.directory.nats_access import NatsAccess
-from lambdamesh.directory.nats_key import USER
 from tests.directories import soon
 from tests.integration.directory.conftest import FAST, Joined
-from tests.nats_servers import Key, NatsProcess, Operator
+from tests.nats_servers import USER, Key, NatsProcess, Operator
 
 Join = Callable[..., Awaitable[Joined]]
 StartNats = Callable[..., NatsProcess]

@@ -7,7 +7,8 @@ from base64 import b64decode
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from lambdamesh.directory.nats_key import ACCOUNT, OPERATOR, USER, NatsKey, seed_of
+from lambdamesh.directory.nats_key import NatsKey
+from tests.nats_servers import ACCOUNT, OPERATOR, USER, seed_of
 
 WRITTEN = [
     (
