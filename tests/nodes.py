@@ -68,6 +68,11 @@ def command(state: Path, settings: Mapping[str, object], nofile: int | None = No
     return line
 
 
+def with_hosts(hosts: Path) -> list[str]:
+    """What stands before a command for which ``hosts`` is in the place of /etc/hosts (Linux, as root)."""
+    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
+
+
 class Log:
     """The lines that a node writes, parsed, as they come."""
 
@@ -131,11 +136,14 @@ class Node:
         settings: Mapping[str, object] | None = None,
         *,
         nofile: int | None = None,
+        hosts: Path | None = None,
         arguments: tuple[str, ...] = (),
     ) -> None:
         self.state = state
         self.settings = dict(settings or {})
         line = [*command(state, self.settings, nofile), *arguments]
+        if hosts is not None:
+            line = [*with_hosts(hosts), *line]
         self.process = subprocess.Popen(
             line,
             env=environment(self.settings),
