@@ -58,8 +58,8 @@ log = structlog.get_logger(__name__)
 SWEEP_S = 0.02
 _SLOT_S = 0.01
 _CLOSE_PAUSE_S = 0.01
-_FORGET_EVERY_S = 60.0
-_WORKER = 0
+_FORGET_EVERY_S, _WORKER = 60.0, 0
+_RELEARN_MS = 2_000  # for those that hold lambdas of this home to say so
 
 
 def serve(settings: Settings) -> int:
@@ -176,6 +176,7 @@ class Node:
             wiring.house, links.holder = self._reception, core.claims
             core.others = Others(asking, membership.machines)
             membership.failed = self._fail
+            core.registry.relearned_ms = core.clock.unix_ms + _RELEARN_MS
 
     def _mint_key(self, lambda_id: bytes, _door: str) -> bytes:
         return self._keys.mint(lambda_id, self._core.clock.unix_ms / 1000)
@@ -206,7 +207,7 @@ class Node:
                 wait.cancel()
 
     def reload(self) -> None:
-        """Read again what may have changed on disk: secret and certificates of the mesh."""
+        """Read secret and certificates of the mesh again."""
         if self._membership is not None:
             self._membership.reload()
 

@@ -107,7 +107,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Longest pause between two attempts to reach a node that was lost."""
     link_arriving: int = 256
     """Connections of the mesh door that have not said hello; for one more the oldest is closed."""
-    link_arriving_address: int = 16
+    link_arriving_address: int = 64
     """The same of each address."""
     ask_timeout_s: float = 4.0
     """Time for another node to answer a question about a lambda."""

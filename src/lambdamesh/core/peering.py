@@ -131,6 +131,9 @@ class Directory(Protocol):
     def answered(self, seed: str, record: NodeRecord) -> None:
         """The node behind a seed has said hello; it may be this node itself."""
 
+    def parted(self, machine: int) -> None:
+        """There is no link to a node any more: others may say where it is now."""
+
     def learn(self, record: NodeRecord, unix_s: float, *, is_hearsay: bool) -> None:
         """A node has said hello, or (``is_hearsay``) another tells of it, which never overrides what a hello said."""
 

@@ -10,7 +10,7 @@ from lambdamesh.core.counters import Counters
 from lambdamesh.core.held import Away, Lambda, Placing, Waiting
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.ports import Directory, Linked, Provider, Seat
-from lambdamesh.core.reopening import FUTURE_MS, Claim, refusal_of
+from lambdamesh.core.reopening import FUTURE_MS, Claim, Key, refusal_of
 from lambdamesh.core.routing import Place, home_of, out_of_reach, place_of
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.errors import BadRequest, Draining, LambdaGone, LambdaLost, LambdaNotFound, MeshError, Recovering
@@ -55,6 +55,8 @@ class Registry:
         self.machine = machine
         self.started_at = 0.0
         self.started_ms = 0
+        self.relearned_ms = 0
+        """Until when other nodes that hold lambdas of this home may not have said so yet, in Unix milliseconds."""
         self.last_minted_ms = 0
         self.claimed: Callable[[LambdaId], None] = lambda _lambda_id: None
         """Told of each id of this home that is re-opened, which may be ahead of those that are minted."""
@@ -106,6 +108,8 @@ class Registry:
             return out_of_reach(lambda_id, self._directory)
         if self.closed.is_deleted(claim.text):
             return LambdaGone("this lambda was deleted and cannot be re-opened: ask for a new id")
+        if claim.key is Key.NONE and now_ms < self.relearned_ms and lambda_id.unix_ms < self.started_ms:
+            return Recovering("this node has just started and another may hold the lambda: try again, or show its key")
         horizon_ms = max(now_ms + FUTURE_MS, self.last_minted_ms)
         is_held = claim.text in self.live or claim.text in self.away
         return refusal_of(claim, lambda_id, is_held, horizon_ms)

@@ -61,6 +61,9 @@ class Alone:
     def answered(self, seed: str, record: NodeRecord) -> None:
         """There are no seeds that could."""
 
+    def parted(self, machine: int) -> None:
+        """There was no link."""
+
     def learn(self, record: NodeRecord, unix_s: float, *, is_hearsay: bool) -> None:
         """Whoever says hello is in another mesh."""
 

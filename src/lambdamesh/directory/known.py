@@ -91,6 +91,12 @@ class Known:
         entry = self._entries.get(machine)
         return None if entry is None else entry.heard_at
 
+    def parted(self, machine: int) -> None:
+        """There is no link to a node any more: others may say where it is now."""
+        entry = self._entries.get(machine)
+        if entry is not None:
+            entry.hello_at = -inf
+
     def learn(self, record: NodeRecord, unix_s: float, *, is_hearsay: bool) -> None:
         """A node has said hello, or another has told of it; ``unix_s`` is when the node itself was heard."""
         if self._hear(record, Word.HEARSAY if is_hearsay else Word.HELLO, unix_s):
@@ -155,14 +161,16 @@ class Known:
             return True
         if record.instance == entry.former:
             return False
-        # Nobody talks over one that has just spoken for itself, but the list of those who have claimed their ids:
-        # a node that starts anew at another address is to be found there at once.
-        if word is Word.HEARSAY and self._clock() - entry.hello_at <= SPOKEN_S:
+        # Whoever has claimed the id came after those that had it before, whatever its clock says.
+        if word is Word.LISTED:
+            return True
+        # Nobody talks over one that has just spoken for itself.
+        if self._clock() - entry.hello_at <= SPOKEN_S:
             return False
         if record.started_at and entry.record.started_at:
             return record.started_at > entry.record.started_at
         # Nobody knows which began later. By the fresher word all nodes come to the same in the end.
-        return word is Word.LISTED or (entry.word is not Word.LISTED and unix_s > entry.heard_at)
+        return entry.word is not Word.LISTED and unix_s > entry.heard_at
 
     def _leave(self, machine: int) -> bool:
         """Note that a node said goodbye; return whether that is news."""

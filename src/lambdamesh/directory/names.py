@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+import threading
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from lambdamesh.core.peering import can_be_looked_up
 
@@ -13,6 +16,9 @@ Resolve = Callable[[str, int], Awaitable[tuple[str, ...]]]
 """Looks a host up: the IP addresses that it has now. Raises: OSError where it has none."""
 
 DEFAULT_PORT = 7631
+_THREADS = 256
+
+T = TypeVar("T")
 
 
 def parse_peer(text: str) -> tuple[str, int]:
@@ -47,5 +53,38 @@ async def look_up(host: str, port: int) -> tuple[str, ...]:
         return (str(ipaddress.ip_address(host)),)
     except ValueError:
         pass
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Do what may take the system very long in a thread of its own, for which nobody waits when the process ends.
+
+    The threads of the event loop are few: names that nobody answers for would have all of them.
+
+    Raises:
+        OSError: as many wait already as may, or what ``work`` raises.
+    """
+    if threading.active_count() > _THREADS:
+        raise OSError("too many names are being looked up")
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(outcome: T | Exception) -> None:
+        if future.done():
+            return
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+    def run() -> None:
+        try:
+            outcome: T | Exception = work()
+        except Exception as error:
+            outcome = error
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, outcome)
+
+    threading.Thread(target=run, name="lambdamesh look-up", daemon=True).start()
+    return await future

@@ -7,7 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 
-from lambdamesh.directory.names import parse_peer
+from lambdamesh.directory.names import in_thread, parse_peer
 from lambdamesh.directory.nats_access import check_nats_urls
 
 _RESOLVE_S = 2.0
@@ -64,7 +64,7 @@ async def _towards(host: str, port: int, family: int) -> str:
 async def _look_up(host: str, port: int, family: int) -> list[tuple[str, Place]]:
     try:
         async with asyncio.timeout(_RESOLVE_S):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
+            found = await in_thread(lambda: socket.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM))
     except (OSError, ValueError):
         return []
     return [(str(place[0]), (str(place[0]), int(place[1]))) for *_, place in found]

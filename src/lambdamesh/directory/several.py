@@ -93,6 +93,11 @@ class Several:
             for directory in self._directories:
                 directory.answered(seed, record)
 
+    def parted(self, machine: int) -> None:
+        """There is no link to a node any more."""
+        for directory in self._directories:
+            directory.parted(machine)
+
     def learn(self, record: NodeRecord, unix_s: float, *, is_hearsay: bool) -> None:
         """Tell each of them."""
         with self._told_once():

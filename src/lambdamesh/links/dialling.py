@@ -86,7 +86,12 @@ async def _reach(address: str) -> socket.socket:
 async def _connect(host: str, port: int) -> socket.socket:
     loop = asyncio.get_running_loop()
     failed: OSError = OSError("no such host")
-    for family, kind, protocol, _, target in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    try:
+        # Addresses are not looked up behind names that nobody answers for.
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        places = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, target in places:
         sock = socket.socket(family, kind, protocol)
         sock.setblocking(False)
         try:

@@ -226,8 +226,9 @@ class Links:
                 return
             if other.heard_within(_FRESH_S):
                 raise LinkClosed(
-                    f"the machine id of {peer.name} is in use by another node that is alive: give this one another "
-                    "(--machine-id, or a state directory of its own that was not copied)",
+                    f"the machine id of {peer.name} is in use by another node that is alive, unless that one has just "
+                    "been cut off; dial again, or give this one another (--machine-id, or a state directory of its own "
+                    "that was not copied)",
                     is_refusal=True,
                 )
             other.look()
@@ -264,16 +265,19 @@ class Links:
 
     def leaving(self, connection: Connection) -> None:
         """This side begins nothing more here."""
-        peer = self._peers.get(connection.machine)
-        if peer is not None:
-            peer.choose()
+        self._choose_anew(connection)
 
     def parting(self, connection: Connection, goodbye: Goodbye) -> None:
         """The other side begins nothing more here."""
-        peer = self._peers.get(connection.machine)
         connection.link.part("as you wish")
+        self._choose_anew(connection)
+
+    def _choose_anew(self, connection: Connection) -> None:
+        peer = self._peers.get(connection.machine)
         if peer is not None:
             peer.choose()
+            if not peer.is_up():
+                self._directory.parted(peer.machine)
 
     def ponged(self, connection: Connection) -> None:
         """A node is there: its word is fresh."""
@@ -292,6 +296,8 @@ class Links:
         if peer is None or connection not in peer.connections:
             return
         peer.gone(connection, why)
+        if not peer.is_up():
+            self._directory.parted(peer.machine)
         if not connection.link.has_parted:
             self._wiring.counters.links_lost += 1
             log.warning("link_lost", node=peer.name, why=why)

@@ -156,11 +156,8 @@ async def test_whoever_starts_anew_is_listed_over_its_former_hello(
     said = record(2, "said", started_at=now_s - 50)
     one.directory.learn(said, now_s, is_hearsay=False)
     bucket = await jetstream.key_value("lambdamesh")
-    await bucket.put("00000002", msgspec.json.encode(record(2, "before", started_at=now_s - 100)))
-    await bucket.put("00000003", msgspec.json.encode(record(3)))
-    await soon(lambda: one.directory.knows(3), "what was written behind it")
-    assert one.directory.find(2) == said
-    after = record(2, "after", started_at=now_s - 10)
+    # Its clock is behind: the claim says that it came later all the same.
+    after = record(2, "after", started_at=now_s - 100)
     await bucket.put("00000002", msgspec.json.encode(after))
     await soon(lambda: one.directory.find(2) == after, "the next")
 

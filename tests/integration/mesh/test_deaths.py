@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.integration.mesh.mishaps import (
     timed,
 )
 from tests.json_rpc_2 import Counting, Provider2, calling
-from tests.meshes import Mesh, call, counters, holders
+from tests.meshes import Mesh, call, counters, holders, peer_row
 from tests.nodes import Node, until
 from tests.providers import Answering, Provider, echo
 from tests.websocket import WebSocket
@@ -246,3 +247,21 @@ def test_a_holder_that_hung_while_its_lambda_moved_is_corrected(start_mesh: Star
             assert provider.ws.close_code() == 4409
             until(lambda: holders((home, holder, third), back.id) == [third], "one has it")
             assert answered(home, back) and answered(third, back)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_home_that_is_nobodys_peer_learns_its_holders_again(start_mesh: StartMesh, how: signal.Signals) -> None:
+    mesh = start_mesh(3)
+    seed, home, holder = mesh
+    with Provider2(home).accept() as first, first.again(at=holder) as second:
+        with calling(seed, second.id) as http:
+            second.answer(second.call(), 1)
+            assert http.answer().json() == 1
+        home.signal(how)
+        home.wait()
+        again = mesh.restart(home)
+        until(lambda: peer_row(again, holder.machine_id).get("state") == "up", "the holder has dialled it", 10)
+        for entry in (again, seed):
+            with calling(entry, second.id) as http:
+                second.answer(second.call(), 2)
+                assert http.answer().json() == 2

@@ -6,7 +6,7 @@ import pytest
 
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.reopening import Claim, Key
-from lambdamesh.errors import Forbidden, LambdaGone
+from lambdamesh.errors import Forbidden, LambdaGone, Recovering
 from lambdamesh.ids import LambdaId, Snowflakes
 from tests.unit.fakes import MACHINE, NOW_MS, TEXT, FakeSeat, World, an_id
 
@@ -99,3 +99,13 @@ def test_to_delete_it_again_does_not_prolong_its_grave() -> None:
     with pytest.raises(LambdaGone):
         world.registry.delete(TEXT, world.now, world.now_ms)
     assert world.graves.until_s == before
+
+
+def test_who_has_just_started_gives_nothing_away_without_a_key() -> None:
+    world = World()
+    world.registry.started_ms, world.registry.relearned_ms = NOW_MS + 100, NOW_MS + 2100
+    assert isinstance(world.registry.refusal(Claim(TEXT, False), NOW_MS + 200), Recovering)
+    assert world.registry.refusal(Claim(TEXT, False, Key.RIGHT), NOW_MS + 200) is None
+    assert world.registry.refusal(Claim(TEXT, False), NOW_MS + 2100) is None
+    # What was minted since nobody else can hold.
+    assert world.registry.refusal(Claim(an_id(at_ms=NOW_MS + 150), False), NOW_MS + 200) is None

@@ -83,6 +83,16 @@ class Conformance:
         assert directory.find(7) == record(7, "first", started_at=100.0)
         assert told.changes == 0
 
+    async def test_once_its_link_has_gone_others_may_say_where_a_node_is(self, directory: Directory) -> None:
+        now_s = time.time()
+        directory.learn(record(7, "first", started_at=100.0), now_s, is_hearsay=False)
+        directory.parted(7)
+        directory.parted(8)
+        told = Told().of(directory)
+        directory.learn(record(7, "second", started_at=200.0), now_s, is_hearsay=True)
+        assert directory.find(7) == record(7, "second", started_at=200.0)
+        assert told.changes == 1
+
     async def test_a_start_in_the_future_is_no_reason_to_be_believed(self, directory: Directory) -> None:
         now_s = time.time()
         directory.learn(record(7, "ahead", started_at=now_s + 3600), now_s - 200, is_hearsay=False)
