@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 LOOK_UP_EVERY_S = 30.0
 _FIRST_RETRY_S = 1.0
 _LOOK_UP_WITHIN_S = 10.0
+_PROMPT_S = 0.25
 
 
 class _Peer:
@@ -161,8 +162,7 @@ class Static(Known):
     async def _look_again_and_again(self) -> None:
         pause_s = _FIRST_RETRY_S
         while True:
-            before = self.seeds()
-            await asyncio.gather(*(self._look_up(peer) for peer in self._peers))
+            before = await self._look_all_up()
             self._drop_what_is_no_seed()
             self._forget(self._clock() - FORGET_AFTER_S)
             if self._note_the_living() or self.seeds() != before:
@@ -171,6 +171,23 @@ class Static(Known):
             is_hopeful = any(not peer.addresses for peer in self._peers)
             pause_s = min(pause_s * 2 if is_hopeful else self._look_up_every_s, self._look_up_every_s)
             await asyncio.sleep(pause_s)
+
+    async def _look_all_up(self) -> tuple[str, ...]:
+        """Look every name up; return the seeds that were told of last."""
+        before = self.seeds()
+        looking = asyncio.gather(*(self._look_up(peer) for peer in self._peers))
+        try:
+            async with asyncio.timeout(_PROMPT_S):
+                await asyncio.shield(looking)
+        except TimeoutError:
+            # A name that nobody answers for keeps those that are known from nobody.
+            if self.seeds() != before:
+                before = self.seeds()
+                self.changed()
+            await looking
+        finally:
+            looking.cancel()
+        return before
 
     async def _look_up(self, peer: _Peer) -> None:
         try:

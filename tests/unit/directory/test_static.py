@@ -286,3 +286,18 @@ def test_a_peer_is_a_host_and_a_port(text: str, host: str, port: int) -> None:
 def test_anything_else_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="is not HOST:PORT"):
         Static((text,))
+
+
+async def test_a_name_that_nobody_answers_for_keeps_nobody_from_the_others(started: list[Static]) -> None:
+    release = asyncio.Event()
+
+    async def resolve(host: str, port: int) -> tuple[str, ...]:
+        if host == "mute":
+            await release.wait()
+        return ("10.0.0.1",)
+
+    static = Static(("mute:1", "b:2"), resolve=resolve)
+    told = await _start(started, static)
+    await soon(lambda: static.seeds() == ("10.0.0.1:2",) and told.changes == 1, "the one that is known")
+    release.set()
+    await soon(lambda: static.seeds() == ("10.0.0.1:1", "10.0.0.1:2") and told.changes == 2, "the other")
