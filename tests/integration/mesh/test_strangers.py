@@ -288,8 +288,7 @@ def still_there(pair: Mesh, provider: Provider2, holder: Node) -> None:
     assert holders(pair.nodes, provider.id) == [holder]
 
 
-PROOF = HoldingProofs(bytes(32)).mint(b"rhowRuuCUoE5vlcA", 1, 1)
-"""One that another home has made."""
+ANOTHERS_PROOF = HoldingProofs(bytes(32)).mint(b"rhowRuuCUoE5vlcA", 1, 1)
 EPOCHS = [-1, 0, 1, 2**62]
 
 
@@ -323,7 +322,7 @@ def test_who_says_that_it_holds_nothing_takes_nothing_away(
     pair: Mesh, stranger: Stranger, moved: Provider2, epoch: int
 ) -> None:
     stranger.tell("holding", {"lambdas": []})
-    stranger.tell("holding", {"lambdas": [[LambdaId(0x99, 1 << 22).text.decode(), epoch, PROOF]]})
+    stranger.tell("holding", {"lambdas": [[LambdaId(0x99, 1 << 22).text.decode(), epoch, ANOTHERS_PROOF]]})
     stranger.settle()
     still_there(pair, moved, pair.nodes[1])
     answer = pair.nodes[0].fetch("POST", f"/lambda/{LambdaId(0x99, 1 << 22).text.decode()}/m", b"1")
@@ -334,7 +333,7 @@ def test_who_says_that_it_holds_nothing_takes_nothing_away(
 def test_a_lambda_is_not_another_nodes_because_that_says_so(
     pair: Mesh, stranger: Stranger, moved: Provider2, at_home: Provider2, epoch: int
 ) -> None:
-    stranger.tell("holding", {"lambdas": [[moved.id, epoch, PROOF], [at_home.id, epoch, PROOF]]})
+    stranger.tell("holding", {"lambdas": [[moved.id, epoch, ANOTHERS_PROOF], [at_home.id, epoch, ANOTHERS_PROOF]]})
     stranger.settle()
     still_there(pair, at_home, pair.nodes[0])
     still_there(pair, moved, pair.nodes[1])
@@ -342,7 +341,7 @@ def test_a_lambda_is_not_another_nodes_because_that_says_so(
 
 def test_who_says_with_its_hello_that_it_holds_a_lambda_is_corrected(pair: Mesh, at_home: Provider2) -> None:
     with Stranger.with_secret(pair.nodes[0], pair.secret_file) as stranger:
-        words = json.dumps({"lambdas": [[at_home.id, 0, PROOF]]}).encode()
+        words = json.dumps({"lambdas": [[at_home.id, 0, ANOTHERS_PROOF]]}).encode()
         # In one piece: the node has no link yet when it reads the second.
         stranger.greet(behind=topic_frame(Kind.TELL, 1, "holding", words))
         while not (told := stranger.next(Kind.TELL).payload).startswith(b"\x05evict"):
