@@ -23,11 +23,12 @@ from lambdamesh.directory.nats_access import NatsAccess
 from lambdamesh.directory.own_address import address_of_name, address_towards, is_for_others, places
 from lambdamesh.directory.several import Several
 from lambdamesh.directory.static import Static
+from lambdamesh.door.listening import listen_tcp
 from lambdamesh.ids import machine_id_text
 from lambdamesh.links.acquaintance import Acquaintance
 from lambdamesh.links.connection import Wiring
 from lambdamesh.links.links import Links
-from lambdamesh.links.mesh_door import MeshDoor, listen
+from lambdamesh.links.mesh_door import MeshDoor
 from lambdamesh.settings import ConfigError, Settings, parse_mesh_door
 
 log = structlog.get_logger(__name__)
@@ -103,7 +104,7 @@ class Membership:
         text = self._settings.mesh_address or ""
         address = parse_mesh_door(text)
         try:
-            sock = listen(address.host, address.port)
+            sock = listen_tcp(address.host, address.port, self._settings.limits.write_deadline_s)
         except OSError as error:
             reason = error.strerror or str(error)
             raise ConfigError(f"mesh = {text}: cannot listen there ({reason}): choose another with --mesh") from None

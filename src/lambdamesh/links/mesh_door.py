@@ -17,7 +17,6 @@ log = structlog.get_logger(__name__)
 LOG_LINES = 60
 """Lines of the log that refusals may take a minute."""
 _MINUTE_S = 60.0
-_BACKLOG = 512
 _PAUSE_S = 0.25
 _LEAST_S = 0.05
 """What is left to a handshake whose first byte came at the last moment."""
@@ -223,24 +222,3 @@ class Refusals:
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Listen on an address.
-
-    Raises:
-        OSError: it cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((host, port))
-        sock.listen(_BACKLOG)
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock
