@@ -52,7 +52,7 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
     A name in capitals is passed as it is (``TZ``).
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith("LAMBDAMESH_")}
-    env["PYTHONPATH"] = str(ROOT / "src")
+    env["PYTHONPATH"] = os.environ.get("LAMBDAMESH_TEST_SOURCE") or str(ROOT / "src")
     for name, value in settings.items():
         env[name if name.isupper() else f"LAMBDAMESH_{name.upper()}"] = _as_text(value)
     return env
@@ -128,7 +128,10 @@ def _parsed(line: str) -> LogLine:
 
 
 class Node:
-    """One running node. ``settings`` are limits and settings by their lower-case names."""
+    """One running node. ``settings`` are limits and settings by their lower-case names.
+
+    ``source`` is the tree with the package that it runs, where that is not ours.
+    """
 
     def __init__(
         self,
@@ -138,6 +141,7 @@ class Node:
         nofile: int | None = None,
         hosts: Path | None = None,
         arguments: tuple[str, ...] = (),
+        source: Path | None = None,
     ) -> None:
         self.state = state
         self.settings = dict(settings or {})
@@ -146,7 +150,7 @@ class Node:
             line = [*with_hosts(hosts), *line]
         self.process = subprocess.Popen(
             line,
-            env=environment(self.settings),
+            env=environment(self.settings) | ({} if source is None else {"PYTHONPATH": str(source)}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -84,7 +84,7 @@ class Gossip(asyncio.Protocol):
 
     def greeted(self, link: Link, hello: Hello) -> None:
         """The node has said who it is."""
-        link.machine = int(hello.machine, 16)
+        link.place = int(hello.machine, 16)
         self._greeted.set_result(None)
 
     def told(self, link: Link, topic: str, body: bytes) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from lambdamesh.core.counters import COUNTERS
 from lambdamesh.core.registry import Registry
+from lambdamesh.core.words import MeasuresWords
 from lambdamesh.door.door import Core, Door
+from lambdamesh.links.links import Links
 from lambdamesh.protocol.session import SESSION_COUNTERS
 from lambdamesh.telemetry.metrics import MESH_GAUGES
 
 if TYPE_CHECKING:
     from lambdamesh.membership import Membership
+
+_WINDOW_S = 60.0
 
 
 def counts(core: Core) -> dict[str, tuple[str, int]]:
@@ -20,8 +25,8 @@ def counts(core: Core) -> dict[str, tuple[str, int]]:
     return counted | {name: (meaning, getattr(core.sessions, name)) for name, meaning in SESSION_COUNTERS}
 
 
-def gauges(core: Core, door: Door, connections: int, membership: Membership | None) -> dict[str, int]:
-    """Return the value of each gauge by name. ``connections`` are those of all doors for clients."""
+def gauges(core: Core, door: Door, connections: int) -> dict[str, float]:
+    """Return the value of each gauge of a worker by name. ``connections`` are those of all doors for clients."""
     live = core.registry.live.values()
     return {
         "lambdas": len(live),
@@ -30,20 +35,55 @@ def gauges(core: Core, door: Door, connections: int, membership: Membership | No
         "connections": connections,
         "websockets": len(door.sockets),
         "buffered_bytes": core.budget.used_bytes,
+        "workers": 1,
         "ready": int(door.is_ready),
-        **_mesh_gauges(membership),
     }
 
 
-def _mesh_gauges(membership: Membership | None) -> dict[str, int]:
-    if membership is None:
-        return dict.fromkeys(MESH_GAUGES, 0)
-    return {
-        "nodes": len(membership.directory.nodes()),
-        "nodes_alive": len(membership.machines()),
-        **membership.links.gauges(),
-        "mesh_degraded": int(membership.trouble() is not None),
-    }
+def mesh_gauges(membership: Membership | None, links: Links | None) -> dict[str, float]:
+    """Return those that have to do with other places."""
+    values: dict[str, float] = dict.fromkeys(MESH_GAUGES, 0)
+    if links is not None:
+        values |= links.gauges()
+    if membership is not None:
+        values["nodes"] = len(membership.directory.nodes())
+        values["nodes_alive"] = len(membership.machines())
+        values["mesh_degraded"] = int(membership.trouble() is not None)
+    return values
+
+
+def measures(core: Core, values: dict[str, float]) -> MeasuresWords:
+    """Return what a worker tells another that speaks for the node: counters, and the ``values`` of its gauges."""
+    return MeasuresWords(os.getpid(), {name: value for name, (_, value) in counts(core).items()}, values)
+
+
+class Load:
+    """How long the event loop was kept from its timer by whatever else it did.
+
+    Told in seconds of this process's own time, so that other processes, which a machine has as well, do not count.
+    """
+
+    def __init__(self) -> None:
+        self._cpu_s = 0.0
+        self._longest_s = self._before_s = 0.0
+        self._turns_over_at = 0.0
+
+    def turn(self, now: float, cpu_s: float) -> None:
+        """It is the timer's turn; ``cpu_s`` is what the process has used so far."""
+        used_s, self._cpu_s = cpu_s - self._cpu_s, cpu_s
+        if now >= self._turns_over_at:
+            is_first = not self._turns_over_at
+            self._turns_over_at = now + _WINDOW_S
+            self._before_s, self._longest_s = self._longest_s, 0.0
+            if is_first:
+                # What it took to start is not the loop's.
+                return
+        self._longest_s = max(self._longest_s, used_s)
+
+    @property
+    def longest_s(self) -> float:
+        """The longest time without a turn, of the last minute to two."""
+        return max(self._longest_s, self._before_s)
 
 
 def calls_in_flight(registry: Registry) -> int:

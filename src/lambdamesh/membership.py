@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -17,19 +16,21 @@ import lambdamesh
 from lambdamesh.access.mesh_errors import TrustError
 from lambdamesh.access.mesh_trust import MeshTrust
 from lambdamesh.core.peering import Directory, NodeRecord
+from lambdamesh.core.places import Atlas
 from lambdamesh.directory.known import log_death
 from lambdamesh.directory.nats import Nats
 from lambdamesh.directory.nats_access import NatsAccess
 from lambdamesh.directory.own_address import address_of_name, address_towards, is_for_others, places
 from lambdamesh.directory.several import Several
 from lambdamesh.directory.static import Static
-from lambdamesh.door.listening import listen_tcp
 from lambdamesh.ids import machine_id_text
 from lambdamesh.links.acquaintance import Acquaintance
 from lambdamesh.links.connection import Wiring
 from lambdamesh.links.links import Links
 from lambdamesh.links.mesh_door import MeshDoor
-from lambdamesh.settings import ConfigError, Settings, parse_mesh_door
+from lambdamesh.part import Part
+from lambdamesh.settings import ConfigError, Settings
+from lambdamesh.sockets import open_mesh
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,6 @@ REPORT_S = 5.0
 """When a node says at the latest what it has joined, or why not."""
 _SETTLE_S = 0.5
 _QUIET_S = 2.0
-_INSTANCE_BYTES = 8
 
 
 class Membership:
@@ -47,15 +47,17 @@ class Membership:
         ConfigError: a secret, a certificate or an address cannot be used.
     """
 
-    def __init__(self, settings: Settings, machine: int, host: str) -> None:
+    def __init__(self, settings: Settings, machine: int, host: str, part: Part) -> None:
         self._settings = settings
+        self._part = part
         self._loop = asyncio.get_running_loop()
         self._me = NodeRecord(
             machine=machine,
-            instance=secrets.token_hex(_INSTANCE_BYTES),
+            instance=part.instance,
             host=host,
             version=lambdamesh.__version__,
-            started_at=time.time(),
+            workers=part.workers,
+            started_at=part.started_at,
         )
         self._trust = _trust(settings, machine)
         self.directory = self._directory()
@@ -82,15 +84,16 @@ class Membership:
                 tls_cert=settings.nats_tls_cert,
                 tls_key=settings.nats_tls_key,
             )
-            directories.append(Nats(access, self._probe))
+            directories.append(Nats(access, self._probe, is_speaker=self._part.worker == 0))
         return directories[0] if len(directories) == 1 else Several(tuple(directories))
 
     async def _probe(self, address: str) -> NodeRecord | None:
         return await self.links.dialler.probe(address)
 
-    def link(self, wiring: Wiring) -> Links:
-        """Make the links of this node."""
-        self.links = Links(wiring, self._acquaintance, self.directory, self._trust)
+    def link(self, wiring: Wiring, atlas: Atlas) -> Links:
+        """Make the links of this worker."""
+        self._atlas = atlas
+        self.links = Links(wiring, self._acquaintance, self.directory, atlas, self._trust)
         return self.links
 
     # -- start and end ------------------------------------------------------------------------------------------
@@ -101,23 +104,19 @@ class Membership:
         Raises:
             ConfigError: the address of the door cannot be had.
         """
-        text = self._settings.mesh_address or ""
-        address = parse_mesh_door(text)
-        try:
-            sock = listen_tcp(address.host, address.port, self._settings.limits.write_deadline_s)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ConfigError(f"mesh = {text}: cannot listen there ({reason}): choose another with --mesh") from None
+        sock = self._part.mesh or open_mesh(self._settings)
         limits = self._settings.limits
         self._door = MeshDoor(sock, self.links.connection, self._trust, limits.link_hello_s)
+        self._door.worker, self._door.hand_over = self._part.worker, self._part.hand_over
         self._door.turned_away = self.links.turned_away
         self._be(_without_everywhere(self._settings.advertise or self._door.address))
         self.links.start()
         self._door.open(limits.link_arriving, limits.link_arriving_address)
-        log.info("listening", door="mesh", address=self._door.address, advertised=self._me.address)
+        if self._part.is_whole:
+            log.info("listening", door="mesh", address=self._door.address, advertised=self._me.address)
         self.directory.changed = self._changed
         self.directory.failed = self.failed
-        task = self._loop.create_task(self._begin(socket.AF_INET6 if ":" in address.host else socket.AF_INET))
+        task = self._loop.create_task(self._begin(sock.family))
         task.add_done_callback(log_death)
         self._tasks.append(task)
         self._report_handle = self._loop.call_later(REPORT_S, self._report)
@@ -151,10 +150,7 @@ class Membership:
             await asyncio.wait_for(self.directory.stop(), _QUIET_S)
         if self._door is not None:
             self._door.close()
-        self.links.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.links.quiet.wait(), _QUIET_S)
-        self.links.abort()
+        await self.links.close()
         for task in self._tasks:
             task.cancel()
 
@@ -221,9 +217,25 @@ class Membership:
         records = self.directory.nodes()
         return tuple(record.machine for record in records if self._is_alive(record.machine, now_s))
 
+    def places(self) -> tuple[int, ...]:
+        """Every other worker that counts as alive, those of this node first."""
+        others = (place for machine in self.machines() for place in self._atlas.places_of(machine))
+        return (*self._atlas.siblings, *others)
+
+    def take(self, accepted: socket.socket) -> None:
+        """See whether somebody is a node whom another worker of this one has accepted."""
+        if self._door is None:
+            accepted.close()
+            return
+        try:
+            peer = str(accepted.getpeername()[0])
+        except OSError:
+            accepted.close()
+        else:
+            self._door.take(accepted, peer)
+
     def _is_alive(self, machine: int, unix_s: float) -> bool:
-        peer = self.links.peer(machine)
-        return (peer is not None and peer.is_up()) or self.directory.is_alive(machine, unix_s)
+        return self.links.is_linked(machine) or self.directory.is_alive(machine, unix_s)
 
     def listing(self, unix_s: float, lambdas: int) -> list[dict[str, object]]:
         """Every node, this one first (contract: ``/peers``)."""
@@ -231,7 +243,7 @@ class Membership:
         return [mine, *(self._row_of(record, unix_s) for record in self.directory.nodes())]
 
     def _row_of(self, record: NodeRecord, unix_s: float) -> dict[str, object]:
-        peer = self.links.peer(record.machine)
+        peer = next(iter(self.links.peers_of(record.machine)), None)
         is_alive = self._is_alive(record.machine, unix_s)
         best = None if peer is None else peer.best
         heard_s = unix_s if best is not None else self.directory.heard_at(record.machine) or 0.0

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import os
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,25 +26,32 @@ from lambdamesh.core.counters import Counters
 from lambdamesh.core.held import Lambda
 from lambdamesh.core.homes import Homes
 from lambdamesh.core.limits import Limits
+from lambdamesh.core.peering import NodeRecord
+from lambdamesh.core.places import Atlas, machine_of
 from lambdamesh.core.reception import Reception
 from lambdamesh.core.registry import Registry
 from lambdamesh.core.relay import Relay
 from lambdamesh.core.reopening import Key
 from lambdamesh.core.survey import Others
 from lambdamesh.core.wheel import Wheel
+from lambdamesh.core.words import ReadyWords
 from lambdamesh.directory.alone import Alone
 from lambdamesh.door.door import Core, Door, Facts
 from lambdamesh.door.http import HttpConnection
-from lambdamesh.door.listening import Listener, Population, connection_limit, listen_tcp, listen_unix
+from lambdamesh.door.listening import Listener, Population, connection_limit
 from lambdamesh.door.routes import Routes
-from lambdamesh.errors import Draining
+from lambdamesh.draining import Calls, drain
 from lambdamesh.ids import Rays, machine_id_text
+from lambdamesh.links.acquaintance import Acquaintance
 from lambdamesh.links.connection import Wiring
-from lambdamesh.measures import calls_in_flight, counts, gauges
+from lambdamesh.links.links import Links
+from lambdamesh.measures import Load, counts, gauges, measures, mesh_gauges
 from lambdamesh.minting import Mint
+from lambdamesh.part import Part
 from lambdamesh.protocol.session import SessionCounters
-from lambdamesh.settings import ConfigError, Settings, Unix, parse_address
-from lambdamesh.state import State, StateError, default_path, open_state
+from lambdamesh.settings import ConfigError, Settings
+from lambdamesh.sockets import Sockets, open_local
+from lambdamesh.state import State
 from lambdamesh.telemetry.metrics import Exposition
 
 if TYPE_CHECKING:
@@ -57,61 +61,29 @@ log = structlog.get_logger(__name__)
 
 SWEEP_S = 0.02
 _SLOT_S = 0.01
-_CLOSE_PAUSE_S = 0.01
-_FORGET_EVERY_S, _WORKER = 60.0, 0
+_FORGET_EVERY_S = 60.0
+_SIBLINGS_S = 1.0
+_MET_S = 5.0
 _RELEARN_MS = 2_000  # for those that hold lambdas of this home to say so
 
 
-def serve(settings: Settings) -> int:
-    """Run a node until SIGTERM or SIGINT, and return the exit code of the process.
-
-    Raises:
-        ConfigError: what is configured cannot be had: an address, the state directory, a token file.
-    """
-    try:
-        state = open_state(Path(settings.state) if settings.state else default_path(os.environ))
-    except StateError as error:
-        raise ConfigError(str(error)) from None
-    with contextlib.closing(state), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        try:
-            return runner.run(_run(settings, state))
-        except StateError as error:
-            raise ConfigError(str(error)) from None
-
-
-async def _run(settings: Settings, state: State) -> int:
-    node = Node(settings, state)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, node.stop)
-    if settings.joins:
-        loop.add_signal_handler(signal.SIGHUP, node.reload)
-    node.join()
-    if settings.require_directory:
-        await node.complete()
-    if not node.is_stopping:
-        node.listen()
-    await node.stopped()
-    if node.failure is not None:
-        raise ConfigError(node.failure)
-    return 0
-
-
 class Node:
-    """A node of one worker. Made inside of a running event loop."""
+    """A node, or one worker of it. Made inside of a running event loop."""
 
-    def __init__(self, settings: Settings, state: State) -> None:
+    def __init__(self, settings: Settings, state: State, part: Part | None = None) -> None:
         self._settings = settings
+        self._part = part = part or Part()
         self._limits: Limits = settings.limits
         self._state = state
         now, unix_ms = time.monotonic(), _unix_ms()
         state.load_deleted(unix_ms / 1000)
         host_name = settings.host_name or socket.gethostname()
         facts = Facts(host_name, state.machine_id(settings.machine_id), lambdamesh.__version__)
-        self._mint = Mint(facts.machine, _WORKER, state, _unix_ms)
+        self._mint = Mint(facts.machine, part.worker, state, _unix_ms)
         self._loop = asyncio.get_running_loop()
         self._alone = Alone(facts.machine, host_name, facts.version)
-        self._membership = _membership(settings, facts)
+        self._links: Links | None = None
+        self._membership = _membership(settings, facts, part)
         self._node_key = state.node_key()
         self._keys = ResumeKeys(self._node_key, Door.name, self._limits.resume_key_ttl_s)
         self._core = self._build_core(facts, now, unix_ms)
@@ -121,13 +93,17 @@ class Node:
         self.door.exposition = Exposition(lambda: counts(self._core), self._gauges)
         if self._membership is not None:
             self.door.trouble = self._membership.trouble
-            if self.door.mesh_events is not None:
-                self._reception.follow = self.door.mesh_events.follow
+        if self.door.mesh_events is not None:
+            self._reception.follow = self.door.mesh_events.follow
+            self._reception.ready = lambda: ReadyWords(self.door.is_ready, self.door.trouble())
+            self._reception.measures = lambda: measures(self._core, self._gauges())
         self._core.registry.publish = self._publish
         limit = self._limits.connections or connection_limit()
         self._population = Population(limit, self._core.counters, self._core.wheel, self._core.clock)
         self.door.connection_closed = self._population.left
         self._listeners: list[Listener] = []
+        self._sockets = Sockets([])
+        self._load = Load()
         self._tick_handle: asyncio.TimerHandle | None = None
         self._forget_at = now + _FORGET_EVERY_S
         self._stopping = asyncio.Event()
@@ -143,9 +119,10 @@ class Node:
         core.clock = Clock(now, unix_ms)
         core.wheel = Wheel(_SLOT_S, now)
         core.budget = Budget(self._limits.buffered_bytes)
-        core.rays = Rays(facts.host_name, _WORKER, unix_ms)
+        core.rays = Rays(facts.host_name, self._part.worker, unix_ms)
         directory = self._alone if self._membership is None else self._membership.directory
-        core.registry = Registry(facts.machine, self._limits, core.counters, core.wheel, directory, self._state)
+        atlas = Atlas(facts.machine, self._part.worker, self._part.workers)
+        core.registry = Registry(atlas, self._limits, core.counters, core.wheel, directory, self._state)
         # Ids of this run lie above the floor, which may be ahead of the clock.
         core.registry.started_at, core.registry.started_ms = now, max(unix_ms, self._mint.floor_ms)
         core.registry.claimed = self._mint.skip
@@ -158,25 +135,40 @@ class Node:
         return core
 
     def _build_mesh(self, core: Core) -> None:
-        """Build what has to do with other nodes, as far as there are any."""
-        membership, asking, links = self._membership, None, None
-        if membership is not None:
-            wiring = Wiring(self._limits, core.counters, core.wheel, core.budget, core.clock, time.monotonic)
-            wiring.call_soon = self._loop.call_soon
-            wiring.holds = lambda: len(core.registry.live)
-            links = core.relay.links = membership.link(wiring)
-            asking = Asking(links, core.wheel, time.monotonic)
+        """Build what has to do with other places, as far as there are any."""
+        links = self._links = self._build_links(core)
+        asking = None if links is None else Asking(links, core.wheel, time.monotonic)
+        core.relay.links = links
         homes = self._homes = Homes(core.registry, core.relay, asking, core.clock, self._mint_key)
+        homes.proofs = HoldingProofs(self._node_key)
         core.claims = Claims(core.registry, core.relay, homes, asking, core.clock, self._limits)
-        core.others = None
-        if membership is not None and links is not None and asking is not None:
-            self._reception = Reception(core.registry, core.relay, core.claims, homes)
-            self._reception.judge = self._judge
-            homes.proofs = HoldingProofs(self._node_key)
-            wiring.house, links.holder = self._reception, core.claims
-            core.others = Others(asking, membership.machines)
+        core.others = core.siblings = None
+        if links is None or asking is None:
+            return
+        self._reception = Reception(core.registry, core.relay, core.claims, homes)
+        self._reception.judge = self._judge
+        self._wiring.house, links.holder = self._reception, core.claims
+        links.siblings.lost = self._part.lost
+        atlas, membership = core.registry.atlas, self._membership
+        core.registry.relearned_ms = core.clock.unix_ms + _RELEARN_MS
+        if not self._part.is_whole:
+            core.others = core.siblings = Others(asking, lambda: atlas.siblings, _SIBLINGS_S)
+        if membership is not None:
+            core.others = Others(asking, membership.places, self._limits.listing_timeout_s)
             membership.failed = self._fail
-            core.registry.relearned_ms = core.clock.unix_ms + _RELEARN_MS
+
+    def _build_links(self, core: Core) -> Links | None:
+        if self._membership is None and self._part.is_whole:
+            return None
+        wiring = self._wiring = Wiring(self._limits, core.counters, core.wheel, core.budget, core.clock, time.monotonic)
+        wiring.call_soon = self._loop.call_soon
+        wiring.holds = lambda: len(core.registry.live)
+        atlas = core.registry.atlas
+        if self._membership is not None:
+            return self._membership.link(wiring, atlas)
+        part = self._part
+        me = NodeRecord(machine=machine_of(atlas.here), instance=part.instance, workers=part.workers)
+        return Links(wiring, Acquaintance(me, self._alone, is_by_word=False), self._alone, atlas, None)
 
     def _mint_key(self, lambda_id: bytes, _door: str) -> bytes:
         return self._keys.mint(lambda_id, self._core.clock.unix_ms / 1000)
@@ -206,6 +198,24 @@ class Node:
             for wait in waits:
                 wait.cancel()
 
+    async def link(self, worker: int, sock: socket.socket) -> None:
+        """Have a link to another worker of this node over a socket that both were given."""
+        assert self._links is not None, "the workers of a node have links to each other"
+        await self._links.siblings.link(worker, sock)
+
+    def take(self, accepted: socket.socket) -> None:
+        """Take a connection of another node that another worker of this one has accepted."""
+        if self._membership is None:
+            accepted.close()
+        else:
+            self._membership.take(accepted)
+
+    async def met(self) -> None:
+        """Wait until there is a link to each other worker of the node, but not for ever."""
+        if self._links is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._links.siblings.met(), _MET_S)
+
     def reload(self) -> None:
         """Read secret and certificates of the mesh again."""
         if self._membership is not None:
@@ -213,46 +223,34 @@ class Node:
 
     def listen(self) -> None:
         """Open the local door. Raises: ConfigError."""
-        try:
-            for sock in self._listening_sockets():
-                self._listeners.append(Listener(sock, self._population, lambda peer: HttpConnection(self.door, peer)))
-        except ConfigError:
-            self._close_listeners()
-            raise
+        own = self._part.local
+        self._sockets = Sockets(open_local(self._settings) if own is None else own)
+        for sock in self._sockets.local:
+            self._listeners.append(Listener(sock, self._population, lambda peer: HttpConnection(self.door, peer)))
         self._alone.address = self.address
         self.door.is_ready = True
         # What lives as long as the node is not looked at again by each collection.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 50)
-        log.info("node_started", machine_id=machine_id_text(self.door.facts.machine), pid=os.getpid())
+        if self._part.is_whole:
+            log.info("node_started", machine_id=machine_id_text(self.door.facts.machine), pid=os.getpid())
         for listener in self._listeners:
             listener.resume()
-            log.info("listening", door="local", address=listener.address)
-
-    def _listening_sockets(self) -> Iterator[socket.socket]:
-        user_timeout_s = self._limits.write_deadline_s
-        is_default = self._settings.local == Settings().local
-        for text in self._settings.local:
-            address = parse_address(text)
-            try:
-                if isinstance(address, Unix):
-                    yield listen_unix(address.path)
-                else:
-                    yield listen_tcp(address.host, address.port, user_timeout_s)
-            except OSError as error:
-                if is_default and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) and self._listeners:
-                    log.info("address_not_there", address=text)
-                    continue
-                reason = error.strerror or str(error)
-                raise ConfigError(
-                    f"local = {text}: cannot listen there ({reason}): choose another with --local"
-                ) from None
+            if self._part.is_whole:
+                log.info("listening", door="local", address=listener.address)
+        if self.door.mesh_events is not None:
+            self.door.mesh_events.start(time.monotonic())
 
     @property
     def address(self) -> str:
         """Where the local door listens; the first address, where there are several."""
         return self._listeners[0].address
+
+    @property
+    def advertised(self) -> str:
+        """Where other nodes are told to dial this one; empty where it has no mesh door."""
+        return "" if self._membership is None else self._membership.address
 
     # -- time ---------------------------------------------------------------------------------------------------
 
@@ -264,12 +262,13 @@ class Node:
         core.rays.tick(clock.unix_ms)
         self.door.status_lines.tick(clock.unix_ms // 1000)
         core.wheel.sweep(now)
+        self._load.turn(now, time.thread_time())
         if now >= self._forget_at:
             self._forget_at = now + _FORGET_EVERY_S
             self._state.forget_deleted(clock.unix_ms / 1000)
-            if self._membership is not None:
-                self._membership.links.forget()
-                self._homes.forget_lost(self._membership.links.is_lost, now)
+            if self._links is not None:
+                self._links.forget()
+                self._homes.forget_lost(self._links.is_lost, now)
 
     # -- what it tells ------------------------------------------------------------------------------------------
 
@@ -277,12 +276,15 @@ class Node:
         log.debug("lambda", kind=kind, lambda_id=subject.id.decode(), detail=detail)
         self.door.publish(subject, kind, detail)
 
-    def _gauges(self) -> dict[str, int]:
-        return gauges(self._core, self.door, self._population.open, self._membership)
+    def _gauges(self) -> dict[str, float]:
+        of_loop = {"tasks": len(asyncio.all_tasks(self._loop)), "loop_block_seconds": self._load.longest_s}
+        return (
+            gauges(self._core, self.door, self._population.open) | mesh_gauges(self._membership, self._links) | of_loop
+        )
 
     def listing(self, unix_s: float) -> list[dict[str, object]]:
         """Every node that is known, this one included (``door.ports.Peers``)."""
-        lambdas = len(self._core.registry.live)
+        lambdas = len(self._core.registry.live) + (0 if self._links is None else self._links.siblings.lambdas())
         if self._membership is not None:
             return self._membership.listing(unix_s, lambdas)
         mine: dict[str, object] = {"state": "me", "latency_ms": 0, "lambdas": lambdas}
@@ -311,59 +313,33 @@ class Node:
     async def stopped(self) -> None:
         """Wait until somebody stops the node, drain it, and return when it has ended."""
         await self._stopping.wait()
-        log.info("draining", calls=self._calls_in_flight(), sockets=len(self.door.sockets))
-        self.door.is_ready = False
-        self._core.relay.draining = True
-        self._core.registry.drain(time.monotonic())
-        await self._until(lambda: self._calls_in_flight() == 0, self._limits.drain_s)
-        await self._close_sockets()
-        for connection in tuple(self.door.connections):
-            connection.drain()
-        await self._until(lambda: self._population.open == 0, self._limits.close_timeout_s)
+        calls = Calls(self._core.registry, self._links)
+        await drain(self.door, self._listeners, self._population, calls, self._hurry)
         self._close_listeners()
+        if self.door.mesh_events is not None:
+            self.door.mesh_events.stop()
         if self._membership is not None:
             await self._membership.stop()
+        elif self._links is not None:
+            await self._links.close()
         if self._tick_handle is not None:
             self._tick_handle.cancel()
         self._mint.lower_floor()
         log.info("stopped", hurried=self._hurry.is_set())
 
-    def _calls_in_flight(self) -> int:
-        passing = 0 if self._membership is None else self._membership.links.calls_in_flight()
-        return calls_in_flight(self._core.registry) + passing
-
-    async def _close_sockets(self) -> None:
-        sockets = tuple(self.door.sockets)
-        pause_s = min(self._limits.drain_spread_s / max(len(sockets), 1), _CLOSE_PAUSE_S)
-        begun_at = time.monotonic()
-        for number, websocket in enumerate(sockets):
-            websocket.close(Draining.close_code, "draining", "drained")
-            ahead_s = begun_at + number * pause_s - time.monotonic()
-            if ahead_s > 0:
-                await self._until(lambda: False, ahead_s)
-
-    async def _until(self, is_done: Callable[[], bool], limit_s: float) -> None:
-        """Wait until ``is_done()``, a time, or the second signal."""
-        ends_at = time.monotonic() + limit_s
-        while not is_done() and not self._hurry.is_set():
-            left_s = ends_at - time.monotonic()
-            if left_s <= 0:
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), min(left_s, SWEEP_S))
-
     def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.close()
+        self._sockets.close(with_files=self._part.is_whole)
 
 
-def _membership(settings: Settings, facts: Facts) -> Membership | None:
+def _membership(settings: Settings, facts: Facts, part: Part) -> Membership | None:
     if not settings.joins:
         return None
     # A node that joins no others does not wait for cryptography to load.
     from lambdamesh.membership import Membership
 
-    return Membership(settings, facts.machine, facts.host_name)
+    return Membership(settings, facts.machine, facts.host_name, part)
 
 
 def _local_door(settings: Settings) -> LocalDoor:
@@ -382,14 +358,6 @@ def _local_door(settings: Settings) -> LocalDoor:
         is_behind_proxy=settings.local_behind_proxy,
         token=token,
     )
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _log_bug() -> None:

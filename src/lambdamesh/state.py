@@ -1,13 +1,16 @@
-"""The state directory: one node's machine id, its key, the floor under its ids, and the ids that were deleted.
+"""The state directory: one node's machine id, its key, the floors under its ids, and the ids that were deleted.
 
-The directory is 0700, its files 0600, and one node at a time holds its lock.
+The directory is 0700, its files 0600, and one node at a time holds its lock. Of a node with several workers each has
+its own floor, and its own file of what was deleted at it; the node makes one of those files when it starts.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
+import time
 from pathlib import Path
 
 import structlog
@@ -22,6 +25,9 @@ log = structlog.get_logger(__name__)
 _NODE_KEY_BYTES = 32
 _FLOOR_DIGITS = 16
 _FLOOR_FURTHEST_MS = 3 * FLOOR_AHEAD_MS
+_DELETED = "deleted"
+_ORPHANS_S = 3.0
+_LOOK_S = 0.02
 _SYSTEM_STATE = Path("/var/lib/lambdamesh")
 
 
@@ -41,16 +47,32 @@ def default_path(environ: dict[str, str] | os._Environ[str]) -> Path:
 
 
 class State:
-    """The state directory of a running node. Made with ``open_state``; ``close`` gives the lock back."""
+    """The state directory of a running node. Made with ``open_state``; ``close`` gives the lock back.
 
-    def __init__(self, path: Path, lock_fd: int) -> None:
+    ``worker`` is whose floor it keeps. One of several workers (``lock_fd`` is ``None``) leaves the lock, and all that
+    others write, to them.
+    """
+
+    def __init__(self, path: Path, lock_fd: int | None, worker: int = 0) -> None:
         self.path = path
+        self.worker = worker
         self._lock_fd = lock_fd
         self._deleted: dict[bytes, float] = {}
+        self._is_behind = False
+        """Whether a deletion could not be written, or only a part of its line."""
+        self._elsewhere: set[bytes] = set()
+        """Those of the deleted ids that stand in files of others."""
+
+    @property
+    def lock_fd(self) -> int:
+        """The descriptor that holds the lock: whoever inherits it holds it too."""
+        assert self._lock_fd is not None, "one of several workers has no lock of its own"
+        return self._lock_fd
 
     def close(self) -> None:
         """Give the lock back."""
-        os.close(self._lock_fd)
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
 
     def machine_id(self, wanted: str | None) -> int:
         """Return the machine id: ``wanted`` (8 hex digits), else the one on disk, else a new one.
@@ -89,7 +111,7 @@ class State:
 
     def floor_ms(self) -> int:
         """Return a Unix time in milliseconds under which every id minted before lies; 0 on a new directory."""
-        path = self.path / "floor-0"
+        path = self._floor_path
         text = _read_text(path)
         if text is None:
             return 0
@@ -105,44 +127,68 @@ class State:
             StateError: it cannot be written.
         """
         # Not forced to the disk: that would stop the node for milliseconds, and a lost floor is made good for.
-        _write(self.path / "floor-0", b"%d\n" % floor_ms, durable=False)
+        _write(self._floor_path, b"%d\n" % floor_ms, durable=False)
+
+    @property
+    def _floor_path(self) -> Path:
+        return self.path / f"floor-{self.worker}"
+
+    @property
+    def _deleted_path(self) -> Path:
+        return self.path / (_DELETED if self._lock_fd is not None else f"{_DELETED}-{self.worker}")
 
     def load_deleted(self, now_s: float) -> None:
         """Read the ids that stay deleted, and forget those whose last key has expired."""
-        path = self.path / "deleted"
-        for line in (_read_text(path) or "").splitlines():
-            text, _, until = line.partition(" ")
-            try:
-                parse_lambda_id(text.encode())
-                until_s = float(until)
-            except ValueError:
-                continue
-            if until_s > now_s:
-                self._deleted[text.encode()] = until_s
-        self._write_deleted()
+        own = self._deleted_path
+        others = [path for path in self.path.glob(f"{_DELETED}*") if path != own and path.suffix != ".new"]
+        for path in others:
+            self._deleted |= _graves(path, now_s)
+        if self._lock_fd is None:
+            self._elsewhere = set(self._deleted)
+            self._deleted |= _graves(own, now_s)
+            return
+        self._deleted |= _graves(own, now_s)
+        try:
+            self._write_deleted()
+            for path in others:
+                path.unlink(missing_ok=True)
+        except (StateError, OSError) as error:
+            # What is there still says it all, if not in one place.
+            log.error("deletions_not_written", why=str(error))
 
     def _write_deleted(self) -> None:
-        _write(self.path / "deleted", b"".join(_grave(text, until_s) for text, until_s in self._deleted.items()))
+        graves = (_grave(text, until_s) for text, until_s in self._deleted.items() if text not in self._elsewhere)
+        _write(self._deleted_path, b"".join(graves))
+        self._is_behind = False
 
     def bury(self, lambda_id: bytes, until_s: float) -> None:
         """Remember ``lambda_id`` as deleted until a Unix time, over restarts too where the disk allows it."""
         self._deleted[lambda_id] = until_s
+        self._elsewhere.discard(lambda_id)
         try:
-            self._append_deleted(lambda_id, until_s)
-        except OSError as error:
+            if self._is_behind:
+                self._write_deleted()
+            else:
+                self._append_deleted(lambda_id, until_s)
+        except (StateError, OSError) as error:
+            self._is_behind = True
             log.error("deletion_not_written", lambda_id=lambda_id.decode(), why=str(error), once_a_minute=True)
 
     def _append_deleted(self, lambda_id: bytes, until_s: float) -> None:
-        fd = os.open(self.path / "deleted", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "ab") as file:
-            file.write(_grave(lambda_id, until_s))
+        fd = os.open(self._deleted_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        grave = _grave(lambda_id, until_s)
+        try:
+            if os.write(fd, grave) < len(grave):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(fd)
 
     def forget_deleted(self, now_s: float) -> None:
         """Forget the deleted ids whose last key has expired."""
         expired = [text for text, until_s in self._deleted.items() if until_s <= now_s]
         for text in expired:
             del self._deleted[text]
-        if expired:
+        if expired or self._is_behind:
             try:
                 self._write_deleted()
             except StateError as error:
@@ -154,7 +200,7 @@ class State:
 
 
 def open_state(path: Path) -> State:
-    """Make ``path`` if it is not there, and lock it.
+    """Make ``path`` if it is not there, and lock it; whoever held it and is dead has a moment to let it go.
 
     Raises:
         StateError: another node holds it, or it cannot be written.
@@ -167,17 +213,39 @@ def open_state(path: Path) -> State:
         raise StateError(
             f"the state directory {path} cannot be used ({error.strerror}): choose another with --state"
         ) from None
-    try:
-        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    patience_ends_at = time.monotonic() + _ORPHANS_S
+    while not _has_locked(lock_fd):
         pid = os.pread(lock_fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        # The workers of a node that was killed hold its lock until they have seen that it is gone.
+        if _is_dead(pid) and time.monotonic() < patience_ends_at:
+            time.sleep(_LOOK_S)
+            continue
         os.close(lock_fd)
         raise StateError(
             f"the state directory {path} is held by the node with pid {pid}: stop it, or give this one another --state"
-        ) from None
+        )
     os.ftruncate(lock_fd, 0)
     os.pwrite(lock_fd, b"%d\n" % os.getpid(), 0)
     return State(path, lock_fd)
+
+
+def _has_locked(lock_fd: int) -> bool:
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_dead(pid: str) -> bool:
+    """Whether there is no such process; one of another user's is alive."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OverflowError, PermissionError):
+        return False
+    return False
 
 
 def _make_private(path: Path) -> None:
@@ -190,6 +258,21 @@ def _make_private(path: Path) -> None:
             f"or close it (chmod 700 {path})"
         )
     path.chmod(0o700)
+
+
+def _graves(path: Path, now_s: float) -> dict[bytes, float]:
+    """Read which ids stay deleted, and until when, but for those whose last key has expired."""
+    deleted: dict[bytes, float] = {}
+    for line in (_read_text(path) or "").splitlines():
+        text, _, until = line.partition(" ")
+        try:
+            parse_lambda_id(text.encode())
+            until_s = float(until)
+        except ValueError:
+            continue
+        if until_s > now_s:
+            deleted[text.encode()] = until_s
+    return deleted
 
 
 def _grave(lambda_id: bytes, until_s: float) -> bytes:

@@ -14,6 +14,7 @@ from lambdamesh.core.counters import Counters
 from lambdamesh.core.flight import Flight
 from lambdamesh.core.homes import Homes
 from lambdamesh.core.limits import Limits
+from lambdamesh.core.places import Atlas
 from lambdamesh.core.ports import LinkSeat, Provider
 from lambdamesh.core.reception import Reception
 from lambdamesh.core.registry import Registry
@@ -53,7 +54,7 @@ class Side:
         return self.link
 
     def greeted(self, link: Link, hello: Hello) -> None:
-        link.machine = self.other
+        link.place = self.other
 
     def called(self, link: Link, call: Call, answer: Inbound) -> None:
         self.node.reception.called(link, call, answer)
@@ -105,7 +106,7 @@ class Node:
         self.wheel = Wheel(0.05, mesh.now)
         self.wheel.on_bug = mesh.bug
         others = FakeDirectory(*(other for other in MACHINES if other != machine))
-        self.registry = Registry(machine, LIMITS, self.counters, self.wheel, others, graves)
+        self.registry = Registry(Atlas(machine), LIMITS, self.counters, self.wheel, others, graves)
         self.registry.started_at, self.registry.started_ms = mesh.now, mesh.now_ms
         self.relay = Relay(self.registry, self.wheel, LIMITS, self.counters, self.budget, lambda: mesh.now)
         self.relay.on_bug = mesh.bug

@@ -271,7 +271,7 @@ class Moving(RuleBasedStateMachine):
             holders = [machine for machine in MACHINES if text in self.node(machine).registry.live]
             away = self.node(home).registry.away.get(text)
             assert len(holders) <= 1
-            known = [home] if text in self.node(home).registry.live else [away.machine] if away is not None else []
+            known = [home] if text in self.node(home).registry.live else [away.place] if away is not None else []
             assert known == holders
             is_deleted = self.node(home).graves.holds(text)
             assert not (is_deleted and holders)

@@ -10,6 +10,7 @@ from lambdamesh.core.counters import Counters
 from lambdamesh.core.flight import Flight
 from lambdamesh.core.held import Lambda
 from lambdamesh.core.limits import Limits
+from lambdamesh.core.places import Atlas
 from lambdamesh.core.registry import Registry
 from lambdamesh.core.relay import Relay
 from lambdamesh.core.reopening import Claim, Key
@@ -180,7 +181,7 @@ class World:
         self.wheel = Wheel(0.05, self.now)
         self.graves = Graves()
         self.registry = Registry(
-            MACHINE, self.limits, self.counters, self.wheel, directory or FakeDirectory(), self.graves
+            Atlas(MACHINE), self.limits, self.counters, self.wheel, directory or FakeDirectory(), self.graves
         )
         self.registry.publish = self._publish
         self.relay = Relay(

@@ -69,7 +69,7 @@ def test_what_a_socket_is_closed_with(kind: type[MeshError], close_code: int) ->
     assert kind.close_code == close_code
 
 
-@pytest.mark.parametrize("kind", family(MeshError))
+@pytest.mark.parametrize("kind", sorted(family(MeshError), key=str))
 def test_every_close_code_is_documented_and_fits_what_may_be_tried_again(kind: type[MeshError]) -> None:
     assert kind.close_code in CLOSE_CODES
     assert not kind.retryable or kind.close_code in RECONNECT

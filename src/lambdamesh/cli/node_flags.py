@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lambdamesh.settings import Effective, LogFormat, LogLevel, describe, load
+from lambdamesh.settings import Effective, LogFormat, LogLevel, Workers, describe, load
 
 _HELP = {described.key: described.help for described in describe() if described.flag}
 
@@ -25,6 +25,7 @@ class NodeFlags:
     config: Annotated[
         str | None, Parameter(name="--config", help="TOML file with settings; else LAMBDAMESH_CONFIG.")
     ] = None
+    workers: Annotated[Workers | None, _flag("workers")] = None
     dev: Annotated[bool | None, _flag("dev")] = None
     local: Annotated[list[str] | None, _flag("local")] = None
     state: Annotated[str | None, _flag("state")] = None

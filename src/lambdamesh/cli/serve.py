@@ -15,8 +15,8 @@ from lambdamesh.settings import Settings, Tcp, Unix, parse_address, parse_mesh_d
 def serve(flags: NodeFlags | None = None) -> int:
     """Run a node until SIGTERM or ctrl-C; a second one does not wait for running calls."""
     settings = (flags or NodeFlags()).effective().settings
-    from lambdamesh.node import serve as serve_node
     from lambdamesh.telemetry.logs import configure
+    from lambdamesh.workers.serving import serve as serve_node
 
     configure(settings.log_format, settings.log_level)
     if sys.stdout.isatty():

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import msgspec
 
+from lambdamesh.core.places import place_text
 from lambdamesh.core.ports import Links, Provider
 from lambdamesh.core.wheel import Slot, Wheel
 from lambdamesh.errors import LambdaLost, MeshError, PeerUnreachable
-from lambdamesh.ids import machine_id_text
 
 Heard = Callable[[bytes | MeshError], None]
 """Told the answer as JSON, or why there is none; once."""
@@ -21,10 +21,10 @@ T = TypeVar("T")
 class Question:
     """One question on its way (``protocol.answer.Pending``, ``Expiring``)."""
 
-    __slots__ = ("_heard", "_machine", "_on_item", "_sent", "_slot")
+    __slots__ = ("_heard", "_on_item", "_place", "_sent", "_slot")
 
-    def __init__(self, machine: int, heard: Heard, on_item: Callable[[bytes], None] | None = None) -> None:
-        self._machine = machine
+    def __init__(self, place: int, heard: Heard, on_item: Callable[[bytes], None] | None = None) -> None:
+        self._place = place
         self._heard: Heard | None = heard
         self._on_item = on_item
         self._slot: Slot | None = None
@@ -54,9 +54,7 @@ class Question:
     def fault(self, error: MeshError) -> None:
         """It refused, or cannot be reached."""
         if isinstance(error, LambdaLost):
-            error = PeerUnreachable(
-                f"the node {machine_id_text(self._machine)} went away before it answered: try again"
-            )
+            error = PeerUnreachable(f"the node {place_text(self._place)} went away before it answered: try again")
         self._end(error)
 
     def moved(self, provider: Provider, number: int) -> None:
@@ -74,7 +72,7 @@ class Question:
         heard, self._heard = self._heard, None
         self._drop()
         if heard is not None:
-            heard(PeerUnreachable(f"the node {machine_id_text(self._machine)} did not answer in time: try again"))
+            heard(PeerUnreachable(f"the node {place_text(self._place)} did not answer in time: try again"))
 
     def _drop(self) -> None:
         if self._slot is not None:
@@ -101,27 +99,27 @@ class Asking:
         self._wheel = wheel
         self._time = time
 
-    def ask(self, machine: int, topic: str, words: object, heard: Heard, within_s: float | None) -> Question:
-        """Ask ``machine`` and have ``heard`` told its answer within so many seconds (``None``: whenever)."""
-        return self.follow(machine, topic, words, (heard, None), within_s)
+    def ask(self, place: int, topic: str, words: object, heard: Heard, within_s: float | None) -> Question:
+        """Ask ``place`` and have ``heard`` told its answer within so many seconds (``None``: whenever)."""
+        return self.follow(place, topic, words, (heard, None), within_s)
 
     def follow(
         self,
-        machine: int,
+        place: int,
         topic: str,
         words: object,
         told: tuple[Heard, Callable[[bytes], None] | None],
         within_s: float | None,
     ) -> Question:
         """The same where the answer is told bit by bit, to the second of ``told``, before it ends."""
-        question = Question(machine, *told)
+        question = Question(place, *told)
         slot = None if within_s is None else self._wheel.add(question, self._time() + within_s)
-        question.sent(self.links.ask(machine, topic, msgspec.json.encode(words), question), slot)
+        question.sent(self.links.ask(place, topic, msgspec.json.encode(words), question), slot)
         return question
 
-    def tell(self, machine: int, topic: str, words: object) -> None:
-        """Tell ``machine`` something, if it can be reached."""
-        self.links.tell(machine, topic, msgspec.json.encode(words))
+    def tell(self, place: int, topic: str, words: object) -> None:
+        """Tell ``place`` something, if it can be reached."""
+        self.links.tell(place, topic, msgspec.json.encode(words))
 
 
 def read(outcome: bytes | MeshError, kind: type[T]) -> T | MeshError:

@@ -13,14 +13,15 @@ import msgspec
 from lambdamesh.core.asking import Asking, Heard, read
 from lambdamesh.core.clock import Clock
 from lambdamesh.core.held import Lambda, Placing
-from lambdamesh.core.homes import Homes
+from lambdamesh.core.homes import DELETED, Homes
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.listing import lambda_object
+from lambdamesh.core.places import NOWHERE, machine_of
 from lambdamesh.core.ports import Linked, Seat
 from lambdamesh.core.registry import DRAINED, Registry
 from lambdamesh.core.relay import Relay
 from lambdamesh.core.reopening import Claim, Grant
-from lambdamesh.core.routing import home_of, next_stop
+from lambdamesh.core.routing import next_stop
 from lambdamesh.core.taking import Exchange, SocketTaker, Taken
 from lambdamesh.core.words import (
     ANY_EPOCH,
@@ -31,13 +32,13 @@ from lambdamesh.core.words import (
     IdWords,
     LeftWords,
     PlacedWords,
+    ReleaseWords,
     TakeWords,
 )
 from lambdamesh.errors import LambdaLost, MeshError
 from lambdamesh.protocol.call import Call
 
-_MOVED = "superseded by a newer socket on another node"
-_DELETED = "deleted"
+_REASON = "deleted"
 
 
 class Claims:
@@ -47,6 +48,7 @@ class Claims:
         self, registry: Registry, relay: Relay, homes: Homes, asking: Asking | None, clock: Clock, limits: Limits
     ) -> None:
         self._registry = registry
+        self._home_of = registry.home_of
         self._relay = relay
         self._homes = homes
         self._asking = asking
@@ -57,7 +59,7 @@ class Claims:
         registry.departed = self._departed
 
     def _is_elsewhere(self, text: bytes) -> bool:
-        return self._asking is not None and home_of(text) not in (0, self._registry.machine)
+        return self._asking is not None and self._home_of(text) not in (NOWHERE, self._registry.here)
 
     # -- a socket of this node wants a lambda -------------------------------------------------------------------
 
@@ -75,7 +77,7 @@ class Claims:
                 heard(words)
 
         words = ClaimWords(claim.text.decode(), claim.shown.decode("latin-1"), claim.door)
-        self._asking.ask(home_of(claim.text), "claim", words, told, self._limits.ask_timeout_s)
+        self._asking.ask(self._home_of(claim.text), "claim", words, told, self._limits.ask_timeout_s)
 
     def take(self, claim: Claim, seat: Seat, keep: Collection[int], taken: Taken) -> None:
         """Give a lambda to a socket that has answered ``open``."""
@@ -89,9 +91,8 @@ class Claims:
             return
         self._arriving.setdefault(claim.text, []).append(taker)
         words = TakeWords(claim.text.decode(), claim.shown.decode("latin-1"), claim.door, list(keep))
-        self._asking.ask(
-            home_of(claim.text), "take", words, lambda outcome: self._placed(taker, outcome), self._limits.ask_timeout_s
-        )
+        home, within_s = self._home_of(claim.text), self._limits.ask_timeout_s
+        self._asking.ask(home, "take", words, lambda outcome: self._placed(taker, outcome), within_s)
 
     def _placed(self, taker: SocketTaker, outcome: bytes | MeshError) -> None:
         text = taker.claim.text
@@ -106,7 +107,7 @@ class Claims:
                 # The home may have said yes, and nobody heard it.
                 held = self._registry.live.get(text)
                 epoch = ANY_EPOCH if held is None else held.epoch
-                self._asking.tell(home_of(text), "left", LeftWords(text.decode(), ANY_EPOCH, 0, epoch))
+                self._asking.tell(self._home_of(text), "left", LeftWords(text.decode(), ANY_EPOCH, 0, epoch))
             return
         number = words.number
         if number is None:
@@ -115,27 +116,27 @@ class Claims:
             number = held.last_number if held is not None else known(text, self._clock.unix_ms)
         taker.granted(Placing(number, words.epoch, words.proof), is_new_here=words.number is not None)
 
-    def adopted(self, machine: int, call: Call, number: int, answer: Exchange) -> None:
+    def adopted(self, place: int, call: Call, number: int, answer: Exchange) -> None:
         """Another node lets go of a call whose provider is now here, or behind this node."""
-        arriving = self._arriving.get(call.lambda_id, ()) if home_of(call.lambda_id) == machine else ()
+        arriving = self._arriving.get(call.lambda_id, ()) if self._home_of(call.lambda_id) == place else ()
         keeper = next((taker for taker in arriving if number in taker.keep), None)
         if keeper is not None:
             keeper.adopt(call, number, answer)
-        elif not self._homes.adopted(machine, call, number, answer):
+        elif not self._homes.adopted(place, call, number, answer):
             answer.fault(LambdaLost("the lambda moved on and the call was lost on the way: it may have run"))
 
     # -- what is held here of another home ----------------------------------------------------------------------
 
-    def release(
-        self, machine: int, text: bytes, keep: Collection[int], link: Linked
-    ) -> tuple[int | None, Callable[[], None]]:
-        """Let a lambda go at the word of its home, ``machine``, with the open calls in ``keep``.
+    def release(self, place: int, words: ReleaseWords, link: Linked) -> tuple[int | None, Callable[[], None]]:
+        """Let a lambda go at the word of its home, ``place``.
 
         Returns the number of its last call (``None``: it is not here), and what sends on the calls that waited for it,
         once the home knows that number.
         """
-        now = self._relay.time()
-        released = self._registry.release(text, link, keep, now) if home_of(text) == machine else None
+        now, text = self._relay.time(), words.id.encode()
+        if self._home_of(text) != place:
+            return None, lambda: None
+        released = self._registry.release(text, link, words.keep, to=words.to)
         if released is None:
             return None, lambda: None
 
@@ -149,24 +150,29 @@ class Claims:
         """Return the numbers of the calls that whoever re-opens a lambda may answer."""
         return self._registry.unanswered(text)
 
-    def evict(self, machine: int, words: EvictWords) -> None:
+    def evict(self, place: int, words: EvictWords) -> None:
         """Take a lambda away from its socket at the word of its home."""
         held = self._registry.live.get(words.id.encode())
-        if held is not None and home_of(held.id) == machine and held.epoch <= words.epoch:
-            reason = _DELETED if words.code == 4410 else _MOVED
-            self._registry.evict(held, words.code, reason, self._relay.time())
+        if held is None or self._home_of(held.id) != place or held.epoch > words.epoch:
+            return
+        if words.code == DELETED:
+            self._registry.evict(held, DELETED, _REASON, self._relay.time())
+        else:
+            self._homes.send_on(place, self._registry.surrender(held))
 
-    def holding(self, machine: int) -> tuple[str, bytes]:
+    def holding(self, place: int) -> tuple[str, bytes]:
         """Return what a node is told first, topic and words: which of its lambdas are held here."""
         registry = self._registry
-        held = [registry.live[text] for text in registry.abroad.get(machine, ())]
-        arriving = [text.decode() for text in self._arriving if home_of(text) == machine]
+        theirs = registry.abroad.get(machine_of(place), ())
+        held = [registry.live[text] for text in theirs if self._home_of(text) == place]
+        arriving = [text.decode() for text in self._arriving if self._home_of(text) == place]
         words = HoldingWords([(one.id.decode(), one.epoch, one.proof) for one in held], arriving)
         return "holding", msgspec.json.encode(words)
 
     def homes(self) -> Collection[int]:
-        """Return the machines that are home to lambdas held here."""
-        return self._registry.abroad.keys()
+        """Return the places that are, or may be, home to lambdas held here; none of this machine's own."""
+        atlas = self._registry.atlas
+        return {place for machine in self._registry.abroad for place in atlas.places_of(machine)} - {*atlas.own_places}
 
     def _departed(self, held: Lambda, reason: str) -> None:
         if self._asking is None or held.id in self._arriving:
@@ -175,7 +181,7 @@ class Claims:
         words = LeftWords(held.id.decode(), held.epoch, held.last_number)
         if reason == DRAINED and held.grace_s > 0:
             words.grace_s, words.code, words.headers = held.grace_s, held.code, msgspec.Raw(held.headers)
-        self._asking.tell(home_of(held.id), "left", words)
+        self._asking.tell(self._home_of(held.id), "left", words)
 
     # -- questions about one lambda -----------------------------------------------------------------------------
 
@@ -201,15 +207,15 @@ class Claims:
         heard(b"{}")
 
     def _ask_on(self, text: bytes, topic: str, heard: Heard, *, at_holder: bool) -> None:
-        registry, home = self._registry, home_of(text)
+        registry, home = self._registry, self._home_of(text)
         away = registry.away.get(text)
-        holder = None if away is None else away.machine
-        machine = None if self._asking is None else next_stop(home, registry.machine, holder, 0, at_holder=at_holder)
-        if machine is None or self._asking is None:
+        holder = None if away is None else away.place
+        place = None if self._asking is None else next_stop(home, registry.here, holder, 0, at_holder=at_holder)
+        if place is None or self._asking is None:
             now = self._relay.time()
             heard(registry.departure(text, now) if at_holder else registry.absence(text, now))
-        elif isinstance(machine, MeshError):
-            heard(machine)
+        elif isinstance(place, MeshError):
+            heard(place)
         else:
-            words = IdWords(text.decode("latin-1"), at_holder=home == registry.machine)
-            self._asking.ask(machine, topic, words, heard, self._limits.ask_timeout_s)
+            words = IdWords(text.decode("latin-1"), at_holder=home == registry.here)
+            self._asking.ask(place, topic, words, heard, self._limits.ask_timeout_s)

@@ -97,17 +97,17 @@ class Lambda:
 
 
 class Away:
-    """A lambda whose home this is and that ``machine`` holds.
+    """A lambda whose home this is and that the worker at ``place`` holds.
 
     ``number`` is that of its last call when it was placed there. While it moves (``mover`` is whoever gets it), calls
     wait here, and so do those in ``movers`` who want it next.
     """
 
-    __slots__ = ("epoch", "id", "left", "machine", "mover", "movers", "number", "waiting")
+    __slots__ = ("epoch", "id", "left", "mover", "movers", "number", "place", "waiting")
 
-    def __init__(self, text: bytes, machine: int, epoch: int, number: int = 0) -> None:
+    def __init__(self, text: bytes, place: int, epoch: int, number: int = 0) -> None:
         self.id = text
-        self.machine = machine
+        self.place = place
         self.epoch = epoch
         self.number = number
         self.left: Provider | None = None

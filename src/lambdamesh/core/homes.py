@@ -15,10 +15,10 @@ import msgspec
 from lambdamesh.core.asking import Asking, read
 from lambdamesh.core.clock import Clock
 from lambdamesh.core.held import Away, Placing, Waiting
+from lambdamesh.core.places import machine_of
 from lambdamesh.core.registry import Registry
 from lambdamesh.core.relay import Relay
 from lambdamesh.core.reopening import Claim, Grant
-from lambdamesh.core.routing import home_of
 from lambdamesh.core.taking import Exchange, Taker
 from lambdamesh.core.words import (
     ANY_EPOCH,
@@ -30,13 +30,13 @@ from lambdamesh.core.words import (
     ReleasedWords,
     ReleaseWords,
 )
-from lambdamesh.errors import LambdaGone, MeshError, PeerUnreachable
+from lambdamesh.errors import LambdaGone, MeshError, PeerUnreachable, Recovering
 from lambdamesh.protocol.call import Call
 
 RELEASE_S = 2.0
 """How long a holder has to let go of a lambda, or to say which calls it may still answer."""
 
-_SUPERSEDED, _DELETED = 4409, 4410
+_SUPERSEDED, DELETED = 4409, 4410
 _HEADERS_BYTES = 16 * 1024
 """Several times what a lambda keeps of them, as JSON."""
 
@@ -44,21 +44,21 @@ _HEADERS_BYTES = 16 * 1024
 class Proofs(Protocol):
     """Proves to a home, over its restarts too, that it has placed a lambda itself."""
 
-    def mint(self, text: bytes, machine: int, epoch: int) -> str:
-        """Return the proof that ``machine`` was given the lambda ``text`` as the holder of ``epoch``."""
+    def mint(self, text: bytes, place: int, epoch: int) -> str:
+        """Return the proof that ``place`` was given the lambda ``text`` as the holder of ``epoch``."""
 
-    def is_right(self, proof: str, text: bytes, machine: int, epoch: int) -> bool:
+    def is_right(self, proof: str, text: bytes, place: int, epoch: int) -> bool:
         """Whether it is that, in constant time."""
 
 
 class Unproven:
     """Believes whoever shows nothing: for meshes that are simulated."""
 
-    def mint(self, text: bytes, machine: int, epoch: int) -> str:
+    def mint(self, text: bytes, place: int, epoch: int) -> str:
         """Return nothing (``Proofs``)."""
         return ""
 
-    def is_right(self, proof: str, text: bytes, machine: int, epoch: int) -> bool:
+    def is_right(self, proof: str, text: bytes, place: int, epoch: int) -> bool:
         """Whether nothing was shown (``Proofs``)."""
         return not proof
 
@@ -81,7 +81,7 @@ class Homes:
         self._mint_key = mint_key
         self.proofs: Proofs = Unproven()
         self._held_by: dict[int, set[bytes]] = {}
-        """The lambdas that are away, by the machine that holds them."""
+        """The lambdas that are away, by the place that holds them."""
         self._moving: dict[bytes, Away] = {}
         """Those that are on their way from one node to another."""
         self._lost_at: dict[int, float] = {}
@@ -105,7 +105,7 @@ class Homes:
             words = read(outcome, PendingWords)
             heard(Grant(key, () if isinstance(words, MeshError) else tuple(words.pending)))
 
-        self._asking.ask(away.machine, "unanswered", IdWords(claim.text.decode()), told, RELEASE_S)
+        self._asking.ask(away.place, "unanswered", IdWords(claim.text.decode()), told, RELEASE_S)
 
     def take(self, taker: Taker) -> None:
         """Give a lambda to ``taker``, whose provider has answered ``open``."""
@@ -122,7 +122,7 @@ class Homes:
             taker.refused(refusal)
         elif away is None:
             self._give(taker)
-        elif away.machine == taker.machine:
+        elif away.place == taker.place:
             taker.granted(self._placing(taker, 0, away.epoch), is_new_here=False)
         else:
             self._move(away, taker)
@@ -135,10 +135,10 @@ class Homes:
             taker.granted(placing, is_new_here=True)
             return
         placing = self._placing(taker, placing.number, placing.epoch)
-        away = self._place(Away(text, taker.machine, placing.epoch, placing.number))
+        away = self._note(Away(text, taker.place, placing.epoch, placing.number))
         # Those whose calls end because of the move may call at once: they wait until it is done.
         away.mover = taker
-        released = registry.release(text, taker.link, taker.keep, now)
+        released = registry.release(text, taker.link, taker.keep, to=machine_of(taker.place))
         if registry.away.get(text) is not away:
             # It was deleted by one of them.
             self._end(away, placing.number)
@@ -152,12 +152,12 @@ class Homes:
         self._go_on(away)
 
     def _placing(self, taker: Taker, number: int, epoch: int) -> Placing:
-        return Placing(number, epoch, self.proofs.mint(taker.claim.text, taker.machine, epoch))
+        return Placing(number, epoch, self.proofs.mint(taker.claim.text, taker.place, epoch))
 
-    def _place(self, away: Away) -> Away:
+    def _note(self, away: Away) -> Away:
         """Note that another node holds a lambda; its id is never minted any more."""
         self._registry.away[away.id] = away
-        self._held_by.setdefault(away.machine, set()).add(away.id)
+        self._held_by.setdefault(away.place, set()).add(away.id)
         self._registry.closed.forget(away.id)
         self._registry.note(away.id)
         return away
@@ -165,17 +165,17 @@ class Homes:
     def _drop(self, away: Away) -> None:
         """Note that nobody else holds it any more."""
         del self._registry.away[away.id]
-        held = self._held_by[away.machine]
+        held = self._held_by[away.place]
         held.discard(away.id)
         if not held:
-            del self._held_by[away.machine]
+            del self._held_by[away.place]
 
     def _move(self, away: Away, taker: Taker) -> None:
         assert self._asking is not None, "only a node with links has lambdas that are away"
         away.mover = taker
         self._moving[away.id] = away
-        words = ReleaseWords(away.id.decode(), list(taker.keep))
-        self._asking.ask(away.machine, "release", words, partial(self._released, away, taker), RELEASE_S)
+        words = ReleaseWords(away.id.decode(), list(taker.keep), machine_of(taker.place))
+        self._asking.ask(away.place, "release", words, partial(self._released, away, taker), RELEASE_S)
 
     def _released(self, away: Away, taker: Taker, outcome: bytes | MeshError) -> None:
         registry, text, now = self._registry, away.id, self._relay.time()
@@ -187,7 +187,7 @@ class Homes:
         number = None if isinstance(words, MeshError) else words.number
         if number is None:
             # It did not let go, or not so that anybody heard it: whatever it has is not the lambda any more.
-            self._evict(away.machine, text, away.epoch, _SUPERSEDED)
+            self._evict(away.place, text, away.epoch, _SUPERSEDED)
             number = self._last_number(away)
         placing = self._placing(taker, number, registry.next_epoch(self._clock.unix_ms))
         away.mover = None
@@ -198,26 +198,26 @@ class Homes:
             _give_up(waiting)
         else:
             if taker.link is not None:
-                away.machine, away.epoch, away.number = taker.machine, placing.epoch, number
-                self._place(away)
+                away.place, away.epoch, away.number = taker.place, placing.epoch, number
+                self._note(away)
             taker.granted(placing, is_new_here=True)
             taker.deliver(waiting, now)
         self._go_on(away)
 
-    def adopted(self, machine: int, call: Call, number: int, answer: Exchange) -> bool:
-        """Pass a call on that the holder on ``machine`` lets go of; ``False`` where nothing moves from there."""
+    def adopted(self, place: int, call: Call, number: int, answer: Exchange) -> bool:
+        """Pass a call on that the holder on ``place`` lets go of; ``False`` where nothing moves from there."""
         away = self._registry.away.get(call.lambda_id)
-        if away is None or away.mover is None or away.machine != machine:
+        if away is None or away.mover is None or away.place != place:
             return False
         away.mover.adopt(call, number, answer)
         return True
 
     # -- what holders say ---------------------------------------------------------------------------------------
 
-    def left(self, machine: int, words: LeftWords) -> None:
+    def left(self, place: int, words: LeftWords) -> None:
         """A lambda has closed at its holder."""
         away = self._registry.away.get(words.id.encode())
-        if away is None or away.mover is not None or away.machine != machine:
+        if away is None or away.mover is not None or away.place != place:
             return
         if words.epoch == away.epoch and words.grace_s > 0:
             self._drop(away)
@@ -230,60 +230,69 @@ class Homes:
         elif words.epoch == ANY_EPOCH and words.held < away.epoch:
             self._lose(away, words.held)
 
-    def holding(self, machine: int, words: HoldingWords) -> None:
+    def holding(self, place: int, words: HoldingWords) -> None:
         """A node says which lambdas of this home it holds: believe what is news, correct what has been overtaken."""
         told = {text.encode(): (epoch, proof) for text, epoch, proof in words.lambdas}
         arriving = {text.encode() for text in words.arriving}
-        self._abandon(machine, arriving)
-        for text in tuple(self._held_by.get(machine, ())):
+        self._abandon(place, arriving)
+        for text in tuple(self._held_by.get(place, ())):
             away = self._registry.away[text]
             if away.mover is None and text not in told and text not in arriving:
                 self._drop(away)
                 self._end(away, self._last_number(away))
         for text, (epoch, proof) in told.items():
-            if home_of(text) == self._registry.machine:
-                is_proven = self.proofs.is_right(proof, text, machine, epoch)
-                self._hear_of(machine, text, epoch, is_proven=is_proven, is_arriving=text in arriving)
+            if self._registry.home_of(text) == self._registry.here:
+                is_proven = self.proofs.is_right(proof, text, place, epoch)
+                self._hear_of(place, text, epoch, is_proven=is_proven, is_arriving=text in arriving)
 
-    def _abandon(self, machine: int, arriving: Collection[bytes]) -> None:
-        """A link to ``machine`` has come up anew: whoever asked over the one before does not hear the answer."""
+    def _abandon(self, place: int, arriving: Collection[bytes]) -> None:
+        """A link to ``place`` has come up anew: whoever asked over the one before does not hear the answer."""
         for away in tuple(self._moving.values()):
             for taker in (away.mover, *away.movers):
-                if taker is not None and taker.machine == machine and away.id not in arriving:
+                if taker is not None and taker.place == place and away.id not in arriving:
                     taker.refused(PeerUnreachable("the link ended before the lambda was there: try again"))
 
-    def _hear_of(self, machine: int, text: bytes, epoch: int, *, is_proven: bool, is_arriving: bool) -> None:
+    def _hear_of(self, place: int, text: bytes, epoch: int, *, is_proven: bool, is_arriving: bool) -> None:
         registry = self._registry
         held, away = registry.live.get(text), registry.away.get(text)
         known = held.epoch if held is not None else away.epoch if away is not None else -1
         if registry.closed.is_deleted(text):
-            self._evict(machine, text, epoch, _DELETED)
+            self._evict(place, text, epoch, DELETED)
         elif not is_proven:
-            self._evict(machine, text, epoch, _SUPERSEDED)
-        elif away is not None and away.machine == machine:
+            self._evict(place, text, epoch, _SUPERSEDED)
+        elif away is not None and away.place == place:
             if epoch < away.epoch and away.mover is None and not is_arriving:
                 self._lose(away, epoch)
         elif epoch <= known or (away is not None and away.mover is not None):
-            self._evict(machine, text, epoch, _SUPERSEDED)
+            self._evict(place, text, epoch, _SUPERSEDED)
         else:
-            if held is not None:
-                registry.evict(held, _SUPERSEDED, "superseded by a newer socket on another node", self._relay.time())
+            waiting = [] if held is None else registry.surrender(held)
             if away is not None:
-                self._evict(away.machine, text, away.epoch, _SUPERSEDED)
+                self._evict(away.place, text, away.epoch, _SUPERSEDED)
                 self._drop(away)
             registry.next_epoch(epoch)
-            self._place(Away(text, machine, epoch))
+            self._note(Away(text, place, epoch))
+            self.send_on(place, waiting)
+
+    def send_on(self, place: int, waiting: list[Waiting]) -> None:
+        """Have calls answered elsewhere that have waited for a lambda that has gone from here."""
+        seat = None if self._asking is None else self._asking.links.seat(place)
+        while waiting:
+            if seat is None or isinstance(seat, MeshError):
+                waiting.pop(0).give_up(Recovering("the lambda has moved from one node to another: try again"))
+            else:
+                waiting.pop(0).deliver(seat.provider, self._relay.time())
 
     def _lose(self, away: Away, held: int) -> None:
         """Its holder never heard that it has it, and has no more than what was overtaken before."""
         self._drop(away)
         if held != ANY_EPOCH:
-            self._evict(away.machine, away.id, held, _SUPERSEDED)
+            self._evict(away.place, away.id, held, _SUPERSEDED)
         self._end(away, self._last_number(away))
 
-    def _evict(self, machine: int, text: bytes, epoch: int, code: int) -> None:
+    def _evict(self, place: int, text: bytes, epoch: int, code: int) -> None:
         if self._asking is not None:
-            self._asking.tell(machine, "evict", EvictWords(text.decode(), epoch, code))
+            self._asking.tell(place, "evict", EvictWords(text.decode(), epoch, code))
 
     def delete(self, text: bytes) -> bool:
         """Close a lambda for good that another node holds; ``False`` where none does."""
@@ -292,7 +301,7 @@ class Homes:
             return False
         self._drop(away)
         self._registry.closed.bury(text, self._clock.unix_ms)
-        self._evict(away.machine, text, away.epoch, _DELETED)
+        self._evict(away.place, text, away.epoch, DELETED)
         if away.mover is not None:
             # It is neither here nor there: whoever was to have it is told the same.
             self._moving.pop(text, None)
@@ -304,18 +313,18 @@ class Homes:
     def forget_lost(self, is_lost: Callable[[int], bool], now: float) -> None:
         """Give up the lambdas of holders that have been out of reach for as long as ids are remembered.
 
-        ``is_lost`` says of a machine whether it is out of reach now; asked again and again.
+        ``is_lost`` says of a place whether it is out of reach now; asked again and again.
         """
-        for machine in tuple(self._lost_at):
-            if machine not in self._held_by or not is_lost(machine):
-                del self._lost_at[machine]
-        for machine in tuple(self._held_by):
-            if not is_lost(machine):
+        for place in tuple(self._lost_at):
+            if place not in self._held_by or not is_lost(place):
+                del self._lost_at[place]
+        for place in tuple(self._held_by):
+            if not is_lost(place):
                 continue
-            lost_at = self._lost_at.setdefault(machine, now)
+            lost_at = self._lost_at.setdefault(place, now)
             if now - lost_at >= self._relay.limits.gone_ttl_s:
-                del self._lost_at[machine]
-                self.holding(machine, HoldingWords())
+                del self._lost_at[place]
+                self.holding(place, HoldingWords())
 
     def _go_on(self, away: Away) -> None:
         """Have those decided on who came while it moved."""

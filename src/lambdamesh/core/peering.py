@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from lambdamesh.core.places import WORKERS_MOST
+
 ADDRESS_LENGTH = 300
 HOST_LENGTH = 255
 WORD_LENGTH = 64
@@ -37,7 +39,11 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_sound(self) -> bool:
         """Whether others may be told of it as it is: an address to dial or none, and texts that can be shown."""
-        return (not self.address or can_be_dialled(self.address)) and all(map(_is_word, *self._words()))
+        return (
+            (not self.address or can_be_dialled(self.address))
+            and 0 < self.workers <= WORKERS_MOST
+            and all(map(_is_word, *self._words()))
+        )
 
     def tamed(self) -> NodeRecord:
         """Return it without what is not sound in it."""
@@ -48,7 +54,10 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
             text if _is_word(text, most) else "" for text, most in zip(texts, lengths, strict=True)
         )
         address = self.address if can_be_dialled(self.address) else ""
-        return msgspec.structs.replace(self, address=address, host=host, instance=instance, version=version)
+        workers = min(max(self.workers, 1), WORKERS_MOST)
+        return msgspec.structs.replace(
+            self, address=address, host=host, instance=instance, version=version, workers=workers
+        )
 
     def dated(self, unix_s: float) -> NodeRecord:
         """Return it as of ``unix_s``: a start that lies ahead, or that is none, is not known."""

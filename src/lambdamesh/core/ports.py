@@ -99,13 +99,13 @@ class LinkSeat(Protocol):
 
 
 class Links(Protocol):
-    """The ways to other nodes."""
+    """The ways to other places."""
 
-    def seat(self, machine: int) -> LinkSeat | MeshError:
-        """Return where calls for ``machine`` are sent, or why none can be."""
+    def seat(self, place: int) -> LinkSeat | MeshError:
+        """Return where calls for ``place`` are sent, or why none can be."""
 
-    def ask(self, machine: int, topic: str, body: bytes, answer: Pending) -> tuple[Provider, int] | None:
+    def ask(self, place: int, topic: str, body: bytes, answer: Pending) -> tuple[Provider, int] | None:
         """Ask a node something; return who owes the answer and under which number, ``None`` if it is told already."""
 
-    def tell(self, machine: int, topic: str, body: bytes) -> None:
+    def tell(self, place: int, topic: str, body: bytes) -> None:
         """Tell a node something, if it can be reached."""

@@ -25,7 +25,9 @@ from lambdamesh.core.words import (
     IdWords,
     LeftWords,
     ListWords,
+    MeasuresWords,
     PendingWords,
+    ReadyWords,
     ReleasedWords,
     ReleaseWords,
     TakeWords,
@@ -64,6 +66,8 @@ class Reception:
         self._timeout_max_s = relay.limits.call_timeout_max_s
         self._claims = claims
         self._homes = homes
+        self.measures: Callable[[], MeasuresWords]
+        self.ready: Callable[[], ReadyWords]
         self.judge: Judge = lambda _door, _key, _text: Key.WRONG
         self.follow: Follow = lambda _link, answer: answer.fault(BadRequest("this node tells of no events"))
         self._asked: dict[str, Asked] = {
@@ -76,6 +80,8 @@ class Reception:
             "list": Asked(ListWords, self._list),
             "count": Asked(ListWords, self._count),
             "events": Asked(ListWords, self._events),
+            "measures": Asked(ListWords, self._measures),
+            "ready": Asked(ListWords, self._ready),
         }
         self._told: dict[str, Told] = {
             "left": Told(LeftWords, homes.left),
@@ -97,7 +103,7 @@ class Reception:
 
     def adopted(self, link: Link, call: Call, number: int, answer: Inbound) -> None:
         """Have a call answered that runs since before its lambda moved (``Receiver``)."""
-        self._claims.adopted(link.machine, call, number, answer)
+        self._claims.adopted(link.place, call, number, answer)
 
     # -- words --------------------------------------------------------------------------------------------------
 
@@ -119,7 +125,7 @@ class Reception:
         row = self._told.get(topic)
         if row is not None:
             try:
-                row.hear(link.machine, msgspec.json.decode(body, type=row.words))
+                row.hear(link.place, msgspec.json.decode(body, type=row.words))
             except msgspec.MsgspecError:
                 return False
         return row is not None
@@ -140,12 +146,12 @@ class Reception:
         self._homes.claim(self._claim_of(words), heard)
 
     def _take(self, link: Link, words: TakeWords, answer: Inbound) -> None:
-        taker = NodeTaker(self._relay, self._claim_of(words), link, link.machine, answer)
+        taker = NodeTaker(self._relay, self._claim_of(words), link, link.place, answer)
         taker.keep = words.keep
         self._homes.take(taker)
 
     def _release(self, link: Link, words: ReleaseWords, answer: Inbound) -> None:
-        number, deliver = self._claims.release(link.machine, words.id.encode(), words.keep, link)
+        number, deliver = self._claims.release(link.place, words, link)
         answer.result(msgspec.json.encode(ReleasedWords(number)))
         deliver()
 
@@ -164,6 +170,18 @@ class Reception:
 
     def _count(self, _link: Link, _words: ListWords, answer: Inbound) -> None:
         answer.result(b"%d" % len(self._registry.live))
+
+    def _measures(self, link: Link, _words: ListWords, answer: Inbound) -> None:
+        self._tell_sibling(link, answer, self.measures)
+
+    def _ready(self, link: Link, _words: ListWords, answer: Inbound) -> None:
+        self._tell_sibling(link, answer, self.ready)
+
+    def _tell_sibling(self, link: Link, answer: Inbound, words: Callable[[], object]) -> None:
+        if self._registry.atlas.is_own(link.place):
+            answer.result(msgspec.json.encode(words()))
+        else:
+            answer.fault(BadRequest("that is between the workers of a node: ask its local door"))
 
     def _events(self, link: Link, _words: ListWords, answer: Inbound) -> None:
         self.follow(link, answer)

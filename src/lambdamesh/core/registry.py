@@ -9,9 +9,10 @@ from lambdamesh.core.closed import Closed, Tombstones
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.held import Away, Lambda, Placing, Waiting
 from lambdamesh.core.limits import Limits
+from lambdamesh.core.places import Atlas, machine_of
 from lambdamesh.core.ports import Directory, Linked, Provider, Seat
 from lambdamesh.core.reopening import FUTURE_MS, Claim, Key, refusal_of
-from lambdamesh.core.routing import Place, home_of, out_of_reach, place_of
+from lambdamesh.core.routing import out_of_reach
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.errors import BadRequest, Draining, LambdaGone, LambdaLost, LambdaNotFound, MeshError, Recovering
 from lambdamesh.ids import LambdaId, parse_lambda_id
@@ -39,7 +40,7 @@ class Registry:
 
     def __init__(
         self,
-        machine: int,
+        atlas: Atlas,
         limits: Limits,
         counters: Counters,
         wheel: Wheel,
@@ -51,8 +52,10 @@ class Registry:
         self.away: dict[bytes, Away] = {}
         """What has its home here and is held elsewhere."""
         self.abroad: dict[int, set[bytes]] = {}
-        """What is held here of other homes, by their machine."""
-        self.machine = machine
+        """What is held here of other homes, by their machine (how many workers that has may change)."""
+        self.atlas = atlas
+        self.here = atlas.here
+        self.home_of = atlas.home_of
         self.started_at = 0.0
         self.started_ms = 0
         self.relearned_ms = 0
@@ -88,8 +91,9 @@ class Registry:
             lambda_id = parse_lambda_id(text)
         except ValueError as error:
             return BadRequest(str(error))
-        if place_of(lambda_id, self.machine) is not Place.HERE:
-            return out_of_reach(lambda_id, self._directory)
+        home = self.home_of(text)
+        if home != self.here:
+            return self._out_of_reach(home)
         if self.closed.holds(text, now):
             return LambdaGone("this lambda has closed: ask for a new id")
         if now - self.started_at < self._limits.recovering_s and lambda_id.unix_ms < self.started_ms:
@@ -104,8 +108,9 @@ class Registry:
             lambda_id: LambdaId = parse_lambda_id(claim.text)
         except ValueError as error:
             return BadRequest(str(error))
-        if place_of(lambda_id, self.machine) is not Place.HERE:
-            return out_of_reach(lambda_id, self._directory)
+        home = self.home_of(claim.text)
+        if home != self.here:
+            return self._out_of_reach(home)
         if self.closed.is_deleted(claim.text):
             return LambdaGone("this lambda was deleted and cannot be re-opened: ask for a new id")
         if claim.key is Key.NONE and now_ms < self.relearned_ms and lambda_id.unix_ms < self.started_ms:
@@ -113,6 +118,11 @@ class Registry:
         horizon_ms = max(now_ms + FUTURE_MS, self.last_minted_ms)
         is_held = claim.text in self.live or claim.text in self.away
         return refusal_of(claim, lambda_id, is_held, horizon_ms)
+
+    def _out_of_reach(self, home: int) -> MeshError:
+        if self.atlas.is_own(home):
+            return Recovering("the worker of this node that is home to the lambda is being started again: try again")
+        return out_of_reach(machine_of(home), self._directory)
 
     def departure(self, text: bytes, now: float) -> MeshError:
         """Say why ``text`` is not here, although its home says so."""
@@ -183,24 +193,24 @@ class Registry:
 
     def _enter(self, held: Lambda) -> None:
         self.live[held.id] = held
-        home = home_of(held.id)
-        if home != self.machine:
-            self.abroad.setdefault(home, set()).add(held.id)
+        home = self.home_of(held.id)
+        if home != self.here:
+            self.abroad.setdefault(machine_of(home), set()).add(held.id)
 
     def _remove(self, text: bytes) -> Lambda | None:
         held = self.live.pop(text, None)
-        home = home_of(text)
-        if held is not None and home != self.machine:
-            self.abroad[home].discard(text)
-            if not self.abroad[home]:
-                del self.abroad[home]
+        home = self.home_of(text)
+        if held is not None and home != self.here:
+            machine = machine_of(home)
+            self.abroad[machine].discard(text)
+            if not self.abroad[machine]:
+                del self.abroad[machine]
         return held
 
     def note(self, text: bytes) -> None:
         """An id was re-opened, here or on another node: if it is of this home, it is never minted any more."""
-        lambda_id = parse_lambda_id(text)
-        if place_of(lambda_id, self.machine) is Place.HERE:
-            self.claimed(lambda_id)
+        if self.home_of(text) == self.here:
+            self.claimed(parse_lambda_id(text))
 
     def _replace(self, held: Lambda, claim: Claim, seat: Seat, keep: Collection[int]) -> None:
         before = held.provider
@@ -214,8 +224,11 @@ class Registry:
         if old is not None:
             old.close(4409, "superseded by a newer socket")
 
-    def release(self, text: bytes, link: Linked, keep: Collection[int], now: float) -> Released | None:
-        """Let the lambda move to whoever is behind ``link``, with the open calls in ``keep``; ``None`` if not here."""
+    def release(self, text: bytes, link: Linked, keep: Collection[int], *, to: int) -> Released | None:
+        """Let the lambda move to whoever is behind ``link``, with the open calls in ``keep``; ``None`` if not here.
+
+        ``to`` is the machine where it goes: of a node as a whole nothing closes that only changes its worker.
+        """
         held = self._remove(text)
         if held is None:
             return None
@@ -226,7 +239,8 @@ class Registry:
             _send_over(text, before, link, keep, self._limits.call_timeout_max_s)
             before.end(LambdaLost("the provider re-opened the lambda and did not keep the call: it may have run"))
         self._counters.lambdas_moved += 1
-        self.publish(held, "close", MOVED)
+        if not self.atlas.is_own(to):
+            self.publish(held, "close", MOVED)
         if old is not None:
             old.close(4409, "superseded by a newer socket on another node")
         return Released(number, held.waiting or [])
@@ -263,7 +277,7 @@ class Registry:
             left.end(LambdaLost("the provider did not come back before it answered: the call may have run"))
         while held.waiting:
             held.waiting.pop(0).give_up(LambdaGone("the lambda closed before it could take the call: ask for a new id"))
-        if home_of(held.id) != self.machine:
+        if self.home_of(held.id) != self.here:
             self.departed(held, reason)
 
     def delete(self, text: bytes, now: float, now_ms: int) -> None:
@@ -289,6 +303,24 @@ class Registry:
         if seat is not None:
             seat.provider.end(LambdaLost(f"the lambda was {reason} before it answered: the call may have run"))
             seat.close(close_code, reason)
+
+    def surrender(self, held: Lambda) -> list[Waiting]:
+        """Give ``held`` up to a newer socket on another node, which has it already; return the calls that wait for it.
+
+        It has not closed: whoever asks for it is not told that it is gone.
+        """
+        if self._remove(held.id) is None:
+            return []
+        before, old = held.provider, held.seat
+        held.seat = held.left = None
+        held.disarm()
+        if before is not None:
+            before.end(LambdaLost("the lambda moved on while this node was cut off: the call may have run"))
+        self._counters.lambdas_moved += 1
+        self.publish(held, "close", MOVED)
+        if old is not None:
+            old.close(4409, "superseded by a newer socket on another node")
+        return held.waiting or []
 
     def drain(self, now: float) -> None:
         """Give no more grace: what waits to be re-opened is closed, and calls that wait are refused."""

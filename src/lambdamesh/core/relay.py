@@ -9,12 +9,12 @@ from lambdamesh.core.counters import Counters
 from lambdamesh.core.flight import Flight, StreamFlight
 from lambdamesh.core.held import Away, Line
 from lambdamesh.core.limits import Limits
+from lambdamesh.core.places import place_text
 from lambdamesh.core.ports import Links, LinkSeat, Provider, Seat
 from lambdamesh.core.registry import Registry
-from lambdamesh.core.routing import home_of, next_stop
+from lambdamesh.core.routing import next_stop
 from lambdamesh.core.wheel import Wheel
 from lambdamesh.errors import Draining, MeshError, Overloaded
-from lambdamesh.ids import machine_id_text
 from lambdamesh.protocol.answer import Answer
 from lambdamesh.protocol.call import Call
 
@@ -79,7 +79,7 @@ class Relay:
         self.counters.calls += 1
         flight = self._flight(call, answer, provider)
         flight.slot = self.wheel.add(flight, now + call.timeout_s)
-        flight.number = provider.call(call, flight)
+        flight.number = _sent(flight, provider, call)
         return flight
 
     def _flight(self, call: Call, answer: Answer, provider: Provider | None) -> Flight:
@@ -122,7 +122,7 @@ class Relay:
         flight.slot = self.wheel.add(flight, now + call.timeout_s)
         if not seat.is_up:
             flight.hold(call)
-        flight.number = link.call(call, flight)
+        flight.number = _sent(flight, link, call)
         return flight if flight.number else None
 
     def _notify_elsewhere(self, call: Call, answer: Answer, now: float) -> Flight | None:
@@ -147,26 +147,26 @@ class Relay:
         links = self.links
         if links is None or self.draining:
             return self._refusal(call, now)
-        home, me = home_of(call.lambda_id), self._registry.machine
-        holder = None if away is None else away.machine
-        machine = next_stop(home, me, holder, call.passages, at_holder=call.at_holder)
-        if machine is None:
+        home, here = self._registry.home_of(call.lambda_id), self._registry.here
+        holder = None if away is None else away.place
+        place = next_stop(home, here, holder, call.passages, at_holder=call.at_holder)
+        if place is None:
             return self._refusal(call, now)
-        if isinstance(machine, MeshError):
+        if isinstance(place, MeshError):
             self.counters.calls_looped += 1
-            return machine
-        seat = links.seat(machine)
+            return place
+        seat = links.seat(place)
         if isinstance(seat, MeshError):
             return seat
         if seat.congested:
             self.counters.overloaded_link += 1
-            return Overloaded(f"too much waits for the link to the node {machine_id_text(machine)}: try again later")
+            return Overloaded(f"too much waits for the link to the node {place_text(place)}: try again later")
         if not (seat.is_up or self.budget.reserve(len(call.body))):
             self.counters.overloaded_buffers += 1
             return Overloaded("this node holds as many waiting bodies as it may: try again later")
         self.counters.calls_passed += 1
         call.passages += 1
-        call.at_holder = home == me
+        call.at_holder = home == here
         return seat
 
     def adopt(self, call: Call, answer: Answer, provider: Provider, now: float) -> Flight:
@@ -209,6 +209,15 @@ class Relay:
         if call.at_holder:
             return self._registry.departure(call.lambda_id, now)
         return self._registry.absence(call.lambda_id, now)
+
+
+def _sent(flight: Flight, provider: Provider, call: Call) -> int:
+    try:
+        return provider.call(call, flight)
+    except MemoryError:
+        # It was not sent, and nobody may answer it a second time when its deadline passes.
+        flight.slot.pop(flight, None)
+        raise
 
 
 def _makes_room(provider: Provider, now: float) -> bool:

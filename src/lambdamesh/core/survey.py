@@ -11,10 +11,11 @@ from lambdamesh.errors import MeshError
 
 
 class Others(NamedTuple):
-    """The other nodes of the mesh, as a door needs them: how to ask them, and all that count as alive."""
+    """Other places, as a door needs them: how to ask them, all that count as alive, how long each has to answer."""
 
     asking: Asking
-    machines: Callable[[], tuple[int, ...]]
+    places: Callable[[], tuple[int, ...]]
+    within_s: float
 
 
 class Fold(Protocol):
@@ -27,7 +28,7 @@ class Fold(Protocol):
         """Take an answer; ``False`` where it cannot be read."""
 
     def done(self, mute: list[int], *, is_whole: bool) -> None:
-        """It is over: the machines that gave no answer, and whether every other was heard. Told once."""
+        """It is over: the places that gave no answer, and whether every other was heard. Told once."""
 
 
 class Survey:
@@ -43,9 +44,9 @@ class Survey:
         self._is_going_on = False
         self._mute: list[int] = []
 
-    def ask(self, machines: Iterable[int], topic: str) -> None:
+    def ask(self, places: Iterable[int], topic: str) -> None:
         """Begin."""
-        self._left.extend(machines)
+        self._left.extend(places)
         self._topic = topic
         self._go_on()
 
@@ -55,10 +56,10 @@ class Survey:
             return
         self._is_going_on = True
         while (words := self._fold.words()) is not None and self._left and len(self._open) < self._at_a_time:
-            machine = self._left.popleft()
-            question = self._asking.ask(machine, self._topic, words, self._hears(machine), self._within_s)
+            place = self._left.popleft()
+            question = self._asking.ask(place, self._topic, words, self._hears(place), self._within_s)
             if question.is_open:
-                self._open[machine] = question
+                self._open[place] = question
         self._is_going_on = False
         if words is None or not (self._left or self._open):
             self._end()
@@ -71,11 +72,11 @@ class Survey:
         self._open.clear()
         self._fold.done(self._mute, is_whole=is_whole)
 
-    def _hears(self, machine: int) -> Callable[[bytes | MeshError], None]:
+    def _hears(self, place: int) -> Callable[[bytes | MeshError], None]:
         def heard(outcome: bytes | MeshError) -> None:
-            self._open.pop(machine, None)
+            self._open.pop(place, None)
             if isinstance(outcome, MeshError) or not self._fold.heard(outcome):
-                self._mute.append(machine)
+                self._mute.append(place)
             self._go_on()
 
         return heard

@@ -48,7 +48,7 @@ class Taker(Protocol):
         """The link to it, where it is another node."""
 
     @property
-    def machine(self) -> int:
+    def place(self) -> int:
         """Where it is."""
 
     def adopt(self, call: Call, number: int, answer: Exchange) -> None:
@@ -77,7 +77,7 @@ class SocketTaker:
         self._taken = taken
         self.claim = claim
         self.keep: Collection[int] = ()
-        self.machine = registry.machine
+        self.place = registry.here
 
     def adopt(self, call: Call, number: int, answer: Exchange) -> None:
         """Have its provider answer a call that it holds from elsewhere (``Taker``)."""
@@ -105,14 +105,14 @@ class SocketTaker:
 class NodeTaker:
     """Another node, behind ``link``; ``answer`` is how it hears."""
 
-    def __init__(self, relay: Relay, claim: Claim, link: Linked, machine: int, answer: Exchange) -> None:
+    def __init__(self, relay: Relay, claim: Claim, link: Linked, place: int, answer: Exchange) -> None:
         self._relay = relay
         self._answer = answer
         self.claim = claim
         self.keep: Collection[int] = ()
         self.link: Linked | None = link
         self._to: Linked = link
-        self.machine = machine
+        self.place = place
 
     @property
     def is_there(self) -> bool:

@@ -47,6 +47,8 @@ class ReleaseWords(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     keep: list[int] = []
+    to: int = 0
+    """The machine of whoever takes it; 0 where the home is of a version that does not say."""
 
 
 class ReleasedWords(msgspec.Struct, frozen=True, gc=False):
@@ -126,6 +128,21 @@ class ListedWords(msgspec.Struct, frozen=True, gc=False):
     count: Count
     is_cut: bool
     lambdas: msgspec.Raw
+
+
+class MeasuresWords(msgspec.Struct, frozen=True, gc=False):
+    """The answer to ``measures``, of one worker to another of its node: what it counts and measures, by name."""
+
+    pid: int
+    counts: dict[str, int]
+    gauges: dict[str, float]
+
+
+class ReadyWords(msgspec.Struct, frozen=True, gc=False):
+    """The answer to ``ready``, of one worker to another of its node: ``trouble`` is why it is, but degraded."""
+
+    is_ready: bool
+    trouble: str | None = None
 
 
 EventName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z]{1,32}\Z")]

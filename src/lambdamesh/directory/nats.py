@@ -31,7 +31,8 @@ _DOUBLINGS = 8
 class Nats(Known):
     """The nodes whose claims are in the bucket ``lambdamesh``; with NATS gone, those that were known stay.
 
-    ``probe`` dials whoever holds this node's machine id. ``clock`` is monotonic, ``unix`` the wall clock, in seconds.
+    ``probe`` dials whoever holds this node's machine id. Of the workers of a node
+    one is its speaker, and claims it. ``clock`` is monotonic, ``unix`` the wall clock, in seconds.
     ``changed`` is also told when ``complete`` or ``trouble`` has another answer.
 
     Raises:
@@ -46,11 +47,13 @@ class Nats(Known):
         clock: Callable[[], float] = time.monotonic,
         unix: Callable[[], float] = time.time,
         pace: Pace | None = None,
+        is_speaker: bool = True,
     ) -> None:
         super().__init__(clock=clock, unix=unix)
         self._access = access
         self._probe = probe
         self._pace = pace or Pace()
+        self._is_speaker = is_speaker
         self._given = check_nats_urls(access.urls)
         self._discovered: tuple[NatsServer, ...] = ()
         self._turn = 0
@@ -121,9 +124,10 @@ class Nats(Known):
     async def _run(self) -> None:
         # Imported here, and not with this module: nodes that have no NATS start without its client.
         from lambdamesh.directory import nats_session
-        from lambdamesh.directory.nats_claim import Claim, Taken
+        from lambdamesh.directory.nats_claim import Claim, Listener, Taken
 
-        self._claim = Claim(self._me, self._probe, self._pace.probe_s)
+        kind = Claim if self._is_speaker else Listener
+        self._claim = kind(self._me, self._probe, self._pace.probe_s)
         ears = nats_session.Ears(self._told, self._attention.beat, self._listed, self._deaf)
         while not self._is_stopping:
             server = self._next_server()

@@ -116,3 +116,20 @@ class Claim:
                 return await self._probe(address)
         except (TimeoutError, OSError):
             return None
+
+
+class Listener(Claim):
+    """That of a worker whose node has another who speaks for it: nothing of its own."""
+
+    def seen(self, record: NodeRecord | None, revision: int) -> bool:
+        """Leave it to the speaker whoever wrote the key."""
+        return False
+
+    async def renew(self, bucket: Bucket) -> None:
+        """Leave the key alone."""
+
+    async def stake(self, bucket: Bucket) -> None:
+        """Leave the key alone."""
+
+    async def drop(self, bucket: Bucket) -> None:
+        """Leave the key alone."""

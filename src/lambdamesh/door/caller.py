@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-import structlog
-
 from lambdamesh.door.door import Door
 from lambdamesh.door.question import Question, Session, timeout_fault
 from lambdamesh.door.request import Request
 from lambdamesh.door.shared import SharedLambdas
 from lambdamesh.door.targets import REMEMBERED_BYTES, REMEMBERED_TARGETS
+from lambdamesh.door.unforeseen import unforeseen
 from lambdamesh.door.websocket import Socket
 from lambdamesh.errors import BadRequest, CallerOverloaded, HeadTooLarge, MeshError
 from lambdamesh.protocol import json_rpc_2
 from lambdamesh.protocol.asked import Asked
 from lambdamesh.protocol.json_rpc_2_caller import CallerSession as Session2
 from lambdamesh.protocol.json_rpc_caller import CallerSession as Session1
-
-log = structlog.get_logger(__name__)
 
 
 def _parts(method: str) -> tuple[bytes, bytes]:
@@ -73,6 +70,16 @@ class CallerSocket(Socket):
         """Whether questions are to be read."""
         return not self.congested
 
+    def announce_end(self) -> None:
+        """Have it ask nothing more here: what its requests and our close overtake of each other is lost."""
+        if isinstance(self.session, Session2):
+            self.session.announce_end()
+
+    @property
+    def has_heard(self) -> bool:  # type: ignore[override]
+        """Whether it has answered that."""
+        return self._ended or not isinstance(self.session, Session2) or self.session.has_heard
+
     def send(self, message: bytes) -> None:
         """Send an answer; what piles up counts against what all large buffers may hold together."""
         super().send(message)
@@ -104,9 +111,8 @@ class CallerSocket(Socket):
                 endpoint(question)
         except MeshError as error:
             question.refuse(error)
-        except Exception:
-            log.exception("internal_error", ray=question.ray.decode(), once_a_minute=True)
-            question.refuse(MeshError("this node has a bug: look for the ray in its log"))
+        except Exception as error:
+            question.refuse(unforeseen(error, question.ray))
 
     def cancel(self, request_id: bytes) -> None:
         """Nobody waits for the answer of a request any more: cancel its call."""

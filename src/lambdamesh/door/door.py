@@ -47,7 +47,14 @@ class Ending(Protocol):
 
 
 class Closing(Protocol):
-    """A WebSocket, for a drain."""
+    """A WebSocket, for a drain. ``has_heard`` is whether the other side knows of it, or cannot be told."""
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether all that it asked before it heard has come."""
+
+    def announce_end(self) -> None:
+        """Tell it, where its codec can."""
 
     def close(self, code: int, reason: str, event: str = ...) -> None:
         """Close with a code."""
@@ -79,6 +86,7 @@ class Core:
         "registry",
         "relay",
         "sessions",
+        "siblings",
         "wheel",
     )
 
@@ -95,7 +103,9 @@ class Core:
     mint: Callable[[bool], LambdaId]
     """Mints an id; its argument says whether it needs a key to be re-opened."""
     others: Others | None
-    """The other nodes; ``None`` on a node that has joined none."""
+    """All other places; ``None`` where there is no other."""
+    siblings: Others | None
+    """The other workers of this node; ``None`` where it has one."""
 
 
 class Door:
@@ -117,6 +127,7 @@ class Door:
         self.relay = core.relay
         self.claims = core.claims
         self.others = core.others
+        self.siblings = core.siblings
         self.rays = core.rays
         self.sessions = core.sessions
         self.mint = core.mint
@@ -126,7 +137,7 @@ class Door:
         self.keys = keys
         self.peers = peers
         self.routes: Dispatcher
-        self.exposition: Exposition = lambda: b""
+        self.exposition: Exposition = lambda _siblings: b""
         self.trouble: Callable[[], str | None] = lambda: None
         """Says why this node does not see the whole mesh, if it does not."""
         self.connection_closed: Callable[[], None] = lambda: None
@@ -138,22 +149,25 @@ class Door:
         self.mesh_events: MeshEvents | None = None
         if core.others is not None:
             of_mesh = Events(core.limits, core.counters, core.wheel, core.clock, b": the lambdas of the mesh\n\n")
-            self.mesh_events = MeshEvents(of_mesh, core.others, facts.machine, core.wheel)
+            atlas = core.registry.atlas
+            self.mesh_events = MeshEvents(self.events, of_mesh, core.others, atlas, core.wheel)
         self.connections: dict[Ending, None] = {}
         self.sockets: dict[Closing, None] = {}
         self.is_ready = False
 
     def publish(self, subject: Lambda, kind: str, detail: str) -> None:
         """Tell whoever follows the events of one of them (``core.registry.Publish``)."""
-        self.events.publish(subject, kind, detail)
         if self.mesh_events is not None:
             self.mesh_events.publish(subject, kind, detail)
+        else:
+            self.events.publish(subject, kind, detail)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """End a stream of events that its reader has left."""
-        self.events.unsubscribe(subscriber)
         if self.mesh_events is not None:
             self.mesh_events.unsubscribe(subscriber)
+        else:
+            self.events.unsubscribe(subscriber)
 
     def judge(self, shown: bytes, lambda_id: bytes) -> Key:
         """Say what a key is worth that somebody shows for a lambda of this node; nothing at all may be shown."""

@@ -16,6 +16,7 @@ from lambdamesh.door.listening import has_gone
 from lambdamesh.door.reading import Phase, RequestReader
 from lambdamesh.door.replying import Replying
 from lambdamesh.door.request import Drained, Request
+from lambdamesh.door.unforeseen import unforeseen
 from lambdamesh.errors import MeshError, RequestTimeout
 
 log = structlog.get_logger(__name__)
@@ -23,6 +24,8 @@ log = structlog.get_logger(__name__)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PACE_CHECK_S = 1.0
 _PRESENCE_CHECK_S = 1.0
+_FIRST_WORD_S = 2.0
+"""How long a connection that is new when the node goes down may take to say what it wants."""
 _BETWEEN = Phase.BETWEEN
 
 
@@ -193,14 +196,17 @@ class HttpConnection(Replying, asyncio.BufferedProtocol):
         door.counters.requests += 1
         request.peer = self._peer
         request.ray = door.rays.mint()
+        if door.relay.draining:
+            # Whoever knows that the connection ends sends nothing more on it, and loses nothing with it.
+            request.keep_alive = False
         try:
             door.routes.dispatch(request, self)
         except MeshError as error:
             self.refuse(error)
-        except Exception:
-            log.exception("internal_error", ray=request.ray.decode(), once_a_minute=True)
+        except Exception as error:
+            fault = unforeseen(error, request.ray)
             if self._current is request:
-                self.refuse(MeshError("this node has a bug: look for the ray in its log"))
+                self.refuse(fault)
             else:
                 self._transport.abort()
 
@@ -221,7 +227,12 @@ class HttpConnection(Replying, asyncio.BufferedProtocol):
         elif self._current is not None:
             self._current.keep_alive = False
         elif not self._queue and self._reader.phase is Phase.BETWEEN:
-            self._close_idle()
+            if self._spoken:
+                self._close_idle()
+            else:
+                now, silent_s = self._door.clock.now, self._door.limits.silent_timeout_s
+                self._idle_since = now + min(_FIRST_WORD_S - silent_s, 0.0)
+                self._arm(self._idle_since + silent_s)
 
     def _close_idle(self) -> None:
         if self._transport.get_write_buffer_size():

@@ -90,21 +90,20 @@ class Listener:
         self._population = population
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
-        self._is_accepting = False
+        self._is_accepting = self._is_listening = False
         self._arriving: set[asyncio.Task[None]] = set()
         population.add(self)
 
     @property
     def address(self) -> str:
         """``host:port``, ``[v6]:port`` or ``unix:/path``."""
-        name = self._socket.getsockname()
-        if self._socket.family == socket.AF_UNIX:
-            return f"unix:{name}"
-        host, port = name[:2]
-        return f"[{host}]:{port}" if self._socket.family == socket.AF_INET6 else f"{host}:{port}"
+        return address_text(self._socket)
 
     def resume(self) -> None:
-        """Accept."""
+        """Accept. A socket that was only bound listens from the first time on."""
+        if not self._is_listening:
+            self._is_listening = True
+            self._socket.listen(BACKLOG)
         if not self._is_accepting and self._socket.fileno() >= 0:
             self._is_accepting = True
             self._loop.add_reader(self._socket.fileno(), self._accept)
@@ -115,27 +114,36 @@ class Listener:
             self._is_accepting = False
             self._loop.remove_reader(self._socket.fileno())
 
-    def close(self) -> None:
-        """Stop listening, and remove the socket file of a Unix socket."""
+    async def finish(self) -> None:
+        """Stop listening once whoever has connected is in: what is closed in the queue looks like a lost call."""
+        is_accepting = self._is_accepting
         self.pause()
-        if self._socket.family == socket.AF_UNIX and self._socket.fileno() >= 0:
-            Path(self._socket.getsockname()).unlink(missing_ok=True)
+        while is_accepting and self._accept():
+            pass
+        self._socket.close()
+        while self._arriving:
+            await asyncio.wait(self._arriving)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.pause()
         self._socket.close()
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Take those who have connected; return whether there may be more."""
         population = self._population
         for _ in range(_ACCEPTS_PER_WAKE):
             if population.open >= population.limit:
                 population.pause("as many connections are open as may be")
-                return
+                return False
             try:
                 accepted, peer = self._socket.accept()
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError as error:
                 if error.errno in _OUT_OF_RESOURCES:
                     population.pause(os.strerror(error.errno))
-                    return
+                    return False
                 continue
             accepted.setblocking(False)
             population.entered()
@@ -143,6 +151,7 @@ class Listener:
             task = self._loop.create_task(self._attach(accepted, peer))
             self._arriving.add(task)
             task.add_done_callback(self._arriving.discard)
+        return True
 
     async def _attach(self, accepted: socket.socket, peer: object) -> None:
         name = sys.intern(str(peer[0])) if isinstance(peer, tuple) else "unix"
@@ -152,6 +161,15 @@ class Listener:
             log.exception("accept_failed", once_a_minute=True)
             self._population.left()
             accepted.close()
+
+
+def address_text(sock: socket.socket) -> str:
+    """Where a socket listens: ``host:port``, ``[v6]:port`` or ``unix:/path``."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"[{host}]:{port}" if sock.family == socket.AF_INET6 else f"{host}:{port}"
 
 
 def connection_limit() -> int:
@@ -178,6 +196,22 @@ def listen_tcp(host: str, port: int, user_timeout_s: float) -> socket.socket:
     Raises:
         OSError: it cannot be had.
     """
+    sock = bind_tcp(host, port, user_timeout_s)
+    try:
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def bind_tcp(host: str, port: int, user_timeout_s: float, *, is_shared: bool = False) -> socket.socket:
+    """The same without listening yet. Several ``is_shared`` sockets of one user may have one address: connections are
+    spread over those that listen.
+
+    Raises:
+        OSError: it cannot be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -186,8 +220,9 @@ def listen_tcp(host: str, port: int, user_timeout_s: float) -> socket.socket:
         _set_user_timeout(sock, user_timeout_s)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
-        sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError:
         sock.close()

@@ -1,4 +1,4 @@
-"""What answers ``/lambda``: the lambdas of this node, then those of the others, each node's as its answer comes."""
+"""What answers ``/lambda``: the lambdas of this worker, then those of the others, each one's as its answer comes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 
 from lambdamesh.core.held import Lambda
 from lambdamesh.core.listing import lambda_map
+from lambdamesh.core.places import machine_of
 from lambdamesh.core.survey import Fold, Others, Survey
 from lambdamesh.core.words import LISTED_BYTES, Count as CountWords, ListedWords, ListWords
 from lambdamesh.door.door import Door
@@ -23,7 +24,7 @@ _TRUNCATED: Fields = ((b"Lambda-Truncated", b"true"),)
 
 
 class Count:
-    """Answers how many lambdas there are (``core.survey.Fold``); of this node alone where there are no ``others``."""
+    """Answers how many lambdas there are (``core.survey.Fold``); of this worker alone where there are no ``others``."""
 
     def __init__(self, door: Door, reply: Reply, others: Others | None) -> None:
         self._door = door
@@ -119,8 +120,8 @@ def _ask(door: Door, others: Others | None, topic: str, fold: Fold) -> None:
         fold.done([], is_whole=True)
         return
     limits = door.limits
-    survey = Survey(others.asking, limits.listing_nodes, limits.listing_timeout_s, fold)
-    survey.ask(others.machines(), topic)
+    survey = Survey(others.asking, limits.listing_nodes, others.within_s, fold)
+    survey.ask(others.places(), topic)
 
 
 def _entries(lambdas: msgspec.Raw) -> bytes:
@@ -145,5 +146,5 @@ def _some(lambdas: msgspec.Raw, most: int) -> tuple[int, bytes]:
 
 
 def _unreachable(mute: list[int]) -> Fields:
-    names = ", ".join(machine_id_text(machine) for machine in sorted(mute))
+    names = ", ".join(map(machine_id_text, sorted(set(map(machine_of, mute)))))
     return ((b"Lambda-Unreachable", names.encode()),) if names else ()

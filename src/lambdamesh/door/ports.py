@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from lambdamesh.core.admission import Admission
+from lambdamesh.core.words import MeasuresWords
 
 
 class Access(Protocol):
@@ -35,5 +36,5 @@ class Peers(Protocol):
 class Exposition(Protocol):
     """Writes the metrics."""
 
-    def __call__(self) -> bytes:
-        """Return the metrics in Prometheus's text format."""
+    def __call__(self, siblings: Sequence[MeasuresWords]) -> bytes:
+        """Return the metrics in Prometheus's text format, those of the other workers of this node included."""

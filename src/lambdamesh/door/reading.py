@@ -6,16 +6,14 @@ from enum import Enum
 from typing import Protocol
 
 import httptools
-import structlog
 
 from lambdamesh.core.admission import Admission
 from lambdamesh.door.bodies import Body, Refused, Shared
 from lambdamesh.door.head import Head, HeaderLines
 from lambdamesh.door.request import Request
 from lambdamesh.door.targets import REMEMBERED_BYTES, REMEMBERED_TARGETS
+from lambdamesh.door.unforeseen import unforeseen
 from lambdamesh.errors import BadRequest, HeadTooLarge, MeshError, TooLarge
-
-log = structlog.get_logger(__name__)
 
 _PADDING_BYTES = 64 * 1024
 _PADDING_FACTOR = 8
@@ -347,5 +345,4 @@ def _refusal_of(error: httptools.HttpParserCallbackError) -> MeshError:
     cause = error.__context__
     if isinstance(cause, Refused):
         return cause.error
-    log.error("internal_error", exc_info=cause, once_a_minute=True)
-    return MeshError("this node has a bug: look in its log")
+    return unforeseen(cause)

@@ -16,6 +16,7 @@ from lambdamesh.door.bodies import LARGE_BYTES, READ_BYTES
 from lambdamesh.door.door import Door
 from lambdamesh.door.pieces import Pieces
 from lambdamesh.door.pulse import Pulse
+from lambdamesh.door.unforeseen import unforeseen
 from lambdamesh.door.uptake import CHECK_S, Uptake
 from lambdamesh.protocol.framing import Framing
 from lambdamesh.protocol.json_text import is_utf8
@@ -37,7 +38,7 @@ _FLUSH_BYTES = 16 * 1024
 class Socket(WSListener):
     """A WebSocket of a door. Subclasses say what it is for: ``opened``, ``message``, ``ended``.
 
-    ``congested`` is whether more bytes wait for the other side than may.
+    ``congested``: more bytes wait for the other side than may. ``has_heard``: it knows of the node's end, if it can.
     """
 
     __slots__ = (
@@ -75,8 +76,13 @@ class Socket(WSListener):
         self._burst_bytes = self.unframed_bytes = 0
         self._slot: Slot | None = None
 
+    has_heard = True
+
     def opened(self) -> None:
         """The handshake is done."""
+
+    def announce_end(self) -> None:
+        """Tell the other side that the node goes down."""
 
     def message(self, message: bytes, utf8_checked: bool) -> None:
         """One whole message; ``utf8_checked`` for a text message.
@@ -177,8 +183,8 @@ class Socket(WSListener):
                 self._oversize(end.reason)
             else:
                 self._violate(end.close_code, end.reason)
-        except Exception:
-            log.exception("internal_error", once_a_minute=True)
+        except Exception as error:
+            unforeseen(error)
             self.close(1011, "internal error")
 
     def account_unfinished(self, framing: Framing) -> None:

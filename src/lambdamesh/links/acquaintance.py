@@ -10,7 +10,7 @@ import msgspec
 from lambdamesh.core.peering import Directory, NodeRecord
 from lambdamesh.ids import machine_id_text, parse_machine_id
 from lambdamesh.links.connection import Connection
-from lambdamesh.protocol.link_frames import Hello, PeerHint
+from lambdamesh.protocol.link_frames import VERSIONS, WORKERS_VERSION, Hello, PeerHint
 
 TOPIC = "peers"
 """The topic under which nodes tell of third ones."""
@@ -34,6 +34,8 @@ class Acquaintance:
 
     def __init__(self, me: NodeRecord, directory: Directory, *, is_by_word: bool) -> None:
         self.me = me
+        self.worker = 0
+        """Which of the workers of this node speaks."""
         self.is_by_word = is_by_word
         self.spread: Callable[[bytes, int], None] = lambda _words, _but: None
         self._directory = directory
@@ -48,11 +50,18 @@ class Acquaintance:
             host=me.host,
             address=me.address,
             version=me.version,
+            versions=self.versions,
+            worker=self.worker,
             workers=me.workers,
             started_at=me.started_at,
             is_kept=is_kept,
             peers=[self._hint(record) for record in self._known()[-_HINTS:]],
         )
+
+    @property
+    def versions(self) -> tuple[int, int]:
+        """The versions of links that are spoken: the parts of a node of several can be told apart in the later ones."""
+        return VERSIONS if self.me.workers == 1 else (WORKERS_VERSION, VERSIONS[1])
 
     def words(self) -> bytes:
         """Say which nodes this one has heard of, and when: of more than 256 the next so many, in turn."""
@@ -88,6 +97,7 @@ class Acquaintance:
             host=record.host,
             instance=record.instance,
             version=record.version,
+            workers=record.workers,
             started_at=record.started_at,
             age_s=max(now_s - (self._directory.heard_at(record.machine) or now_s), 0.0),
         )
@@ -124,6 +134,7 @@ class Acquaintance:
                 host=hint.host,
                 address=hint.address,
                 version=hint.version,
+                workers=hint.workers,
                 started_at=hint.started_at,
             )
             yield record, now_s - max(hint.age_s, 0.0)

@@ -1,4 +1,4 @@
-"""One connection to another node, on which a ``protocol.link.Link`` is spoken once TLS has proven who that is."""
+"""One connection to another node, or another worker of this one, on which a ``protocol.link.Link`` is spoken."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lambdamesh.links.pulse import Pulse
 from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.link import Link
 from lambdamesh.protocol.link_exchange import Inbound, LinkBounds, LinkClosed
-from lambdamesh.protocol.link_frames import Goodbye, Hello
+from lambdamesh.protocol.link_frames import VERSIONS, Goodbye, Hello
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ _PARTED_S = 10.0
 
 
 class Wiring:
-    """What all connections of a node share. ``house`` takes what others send, ``holds`` counts the lambdas here.
+    """What all connections of a worker share. ``house`` takes what others send, ``holds`` counts lambdas.
 
     ``time`` tells monotonic seconds.
     """
@@ -57,6 +57,7 @@ class Wiring:
         self.budget = budget
         self.time = time
         self.house: House
+        self.versions = VERSIONS
         self.holds: Callable[[], int] = lambda: 0
         self.call_soon: Callable[[Callable[[], None]], object]
 
@@ -67,8 +68,8 @@ class Owner(Protocol):
     def hello(self, connection: Connection) -> Hello:
         """What this node says to the other side."""
 
-    def identify(self, ssl_object: ssl.SSLObject) -> int:
-        """Return the machine that a certificate names. Raises: Exception with the reason."""
+    def identify(self, connection: Connection, ssl_object: ssl.SSLObject | None) -> int:
+        """Return the machine that is on the other side. Raises: Exception with the reason."""
 
     def greeted(self, connection: Connection, hello: Hello) -> None:
         """The other side has said hello. Raises ``LinkClosed`` where it is not welcome."""
@@ -92,10 +93,11 @@ class Owner(Protocol):
 class Connection(asyncio.Protocol):
     """One link (``core.ports.LinkSeat``; ``protocol.link_exchange.Receiver``; ``Expiring``).
 
-    ``machine`` is what its certificate proves, 0 before the handshake; ``dialler`` the machine that dialled, set by the
-    owner. ``dialled`` is the address that was dialled, ``None`` where the other side did; ``is_kept`` whether this side
-    keeps the link while it is idle, ``is_oneself`` whether the other side turned out to be this node. ``welcome`` is
-    what the owner still has to do about a hello that it has taken.
+    ``machine`` is what its certificate proves, 0 before the handshake; ``place`` which worker of it that is, and
+    ``dialler`` the place that dialled, both set by the owner. ``dialled`` is the address that was dialled, ``None``
+    where the other side did; ``sibling`` the number of another worker of this node, to which there is a socket from
+    the start. ``is_kept`` says whether this side keeps the link while it is idle, ``is_oneself`` whether the other side
+    turned out to be this node. ``welcome`` is what the owner still has to do about a hello that it has taken.
     """
 
     is_up = True
@@ -107,14 +109,15 @@ class Connection(asyncio.Protocol):
         self.is_kept = is_kept
         self.is_oneself = False
         self.record: NodeRecord | None = None
-        self.machine = 0
+        self.machine = self.place = 0
+        self.sibling: int | None = None
         self.peer_address = ""
         self.why = ""
         self.peer_lambdas: int | None = None
         self.welcome: Callable[[], None] | None = None
         self.greeting: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
         limits = wiring.limits
-        bounds = LinkBounds(limits.body_bytes, limits.link_calls)
+        bounds = LinkBounds(limits.body_bytes, limits.link_calls, wiring.versions)
         self.link = Link(self._wake, self, bounds, wiring.budget, wiring.holds)
         self._backlog = Backlog(wiring.budget)
         self._slot: Slot | None = None
@@ -139,12 +142,12 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.peer_address = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
         try:
-            self.machine = self._owner.identify(transport.get_extra_info("ssl_object"))
+            self.machine = self._owner.identify(self, transport.get_extra_info("ssl_object"))
         except Exception as error:
             self._wiring.counters.links_refused += 1
             self.fail(str(error))
             return
-        if self.dialled is not None:
+        if self.dialled is not None or self.sibling is not None:
             self._greet()
         self._arm()
 
@@ -259,9 +262,9 @@ class Connection(asyncio.Protocol):
 
     def greeted(self, link: Link, hello: Hello) -> None:
         """The other side has said who it is."""
-        link.machine = self.machine
         self.up_at = self._wiring.clock.now
         self._owner.greeted(self, hello)
+        link.place = self.place
         self._greet()
         # How far away it is shall not have to be waited for.
         self.look()

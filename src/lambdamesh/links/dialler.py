@@ -12,6 +12,7 @@ import structlog
 from lambdamesh.core.counters import Counters
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.peering import Directory, NodeRecord
+from lambdamesh.core.places import machine_of, worker_of
 from lambdamesh.links.acquaintance import record_of
 from lambdamesh.links.connection import Connection
 from lambdamesh.links.dialling import Unreachable, dial
@@ -35,7 +36,9 @@ class Dialler:
     ``trouble`` says why each address that is dialled and does not answer does not.
     """
 
-    def __init__(self, limits: Limits, counters: Counters, directory: Directory, trust: Trust, make: Make) -> None:
+    def __init__(
+        self, limits: Limits, counters: Counters, directory: Directory, trust: Trust | None, make: Make
+    ) -> None:
         self._limits = limits
         self._counters = counters
         self._directory = directory
@@ -93,10 +96,10 @@ class Dialler:
 
     def reach(self, peer: Peer, after_s: float = 0.0) -> None:
         """Dial a node until there is a link, or nobody wants one any more."""
-        before = self._reaching.get(peer.machine)
+        before = self._reaching.get(peer.place)
         if before is not None:
             before.cancel()
-        self._reaching[peer.machine] = self._spawn(self._reach(peer, after_s))
+        self._reaching[peer.place] = self._spawn(self._reach(peer, after_s))
 
     async def _reach(self, peer: Peer, after_s: float) -> None:
         try:
@@ -105,17 +108,21 @@ class Dialler:
             log.exception("internal_error", once_a_minute=True)
             peer.fail("this node has a bug: look into its log")
         finally:
-            if self._reaching.get(peer.machine) is asyncio.current_task():
-                del self._reaching[peer.machine]
+            if self._reaching.get(peer.place) is asyncio.current_task():
+                del self._reaching[peer.place]
 
     async def _dial_again_and_again(self, peer: Peer, after_s: float) -> None:
         await asyncio.sleep(after_s)
         while not peer.is_up():
-            record = self._directory.find(peer.machine)
+            record = self._directory.find(machine_of(peer.place))
             if record is None or not record.address:
                 peer.fail("nobody knows its address")
                 return
-            connection = await self._attempt(record.address, is_kept=False)
+            if worker_of(peer.place) >= record.workers:
+                peer.fail(f"that node has {record.workers} workers now")
+                return
+            worker = None if record.workers == 1 else worker_of(peer.place)
+            connection = await self._attempt(record.address, is_kept=False, worker=worker)
             if peer.is_up():
                 return
             if connection is not None:
@@ -123,13 +130,13 @@ class Dialler:
             else:
                 peer.fail(self.trouble.get(record.address, "it does not answer"))
             await asyncio.sleep(pause_s(peer.failures, self._limits.link_redial_s))
-            if not self._is_wanted(peer.machine):
+            if not self._is_wanted(peer.place):
                 self.trouble.pop(record.address, None)
                 peer.rest()
                 return
 
-    def _is_wanted(self, machine: int) -> bool:
-        return self._directory.is_alive(machine, time.time()) or machine in self.holder.homes()
+    def _is_wanted(self, place: int) -> bool:
+        return self._directory.is_alive(machine_of(place), time.time()) or place in self.holder.homes()
 
     def met_again(self, peer: Peer, addresses: tuple[str, ...]) -> None:
         """There is a link to a node: what was wrong with its addresses is wrong no more."""
@@ -139,10 +146,11 @@ class Dialler:
 
     # -- one attempt --------------------------------------------------------------------------------------------
 
-    async def _attempt(self, address: str, *, is_kept: bool) -> Connection | None:
+    async def _attempt(self, address: str, *, is_kept: bool, worker: int | None = None) -> Connection | None:
+        assert self._trust is not None, "a node that joins no others dials nobody"
         connection = self._make(address, is_kept)
         try:
-            await dial(address, connection, self._trust, self._limits.link_hello_s)
+            await dial(address, connection, self._trust, self._limits.link_hello_s, worker)
         except Unreachable as error:
             self._counters.links_failed += 1
             if self.trouble.get(address) != error.why and not connection.is_oneself:
@@ -154,6 +162,7 @@ class Dialler:
 
     async def probe(self, address: str) -> NodeRecord | None:
         """Dial ``address`` and return who says hello there (``core.peering.Probe``)."""
+        assert self._trust is not None, "a node that joins no others dials nobody"
         connection = self._make(address, False)
         try:
             async with asyncio.timeout(_PROBE_S):

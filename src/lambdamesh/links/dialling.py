@@ -9,6 +9,7 @@ import socket
 
 from lambdamesh.links.connection import Connection
 from lambdamesh.links.ports import Trust
+from lambdamesh.links.preamble import preamble
 from lambdamesh.protocol.link_frames import Hello
 
 CONNECT_S = 3.0
@@ -30,8 +31,10 @@ def split(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-async def dial(address: str, connection: Connection, trust: Trust, hello_s: float) -> Hello:
+async def dial(address: str, connection: Connection, trust: Trust, hello_s: float, worker: int | None = None) -> Hello:
     """Connect to ``address``, prove who this is, and return what the other side says in its hello.
+
+    ``worker`` is the one of a node with several who is wanted; ``None`` where any will do.
 
     Raises:
         Unreachable: it cannot be had.
@@ -40,6 +43,8 @@ async def dial(address: str, connection: Connection, trust: Trust, hello_s: floa
     sock = await _reach(address)
     try:
         async with asyncio.timeout(hello_s):
+            if worker is not None:
+                await loop.sock_sendall(sock, preamble(worker))
             await loop.create_connection(
                 lambda: connection,
                 sock=sock,

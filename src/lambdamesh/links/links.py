@@ -1,8 +1,9 @@
-"""All links of a node: one to each node that it has to do with, dialled when first needed, and again when lost."""
+"""All links of a worker: one to each place that it has to do with, dialled when first needed, and again when lost."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 from functools import partial
@@ -11,21 +12,24 @@ import structlog
 
 from lambdamesh.core.flight import Flight
 from lambdamesh.core.peering import Directory, NodeRecord
+from lambdamesh.core.places import WORKERS_MOST, Atlas, machine_of, place_of, place_text, worker_of
 from lambdamesh.core.ports import LinkSeat, Provider
 from lambdamesh.core.routing import out_of_reach
-from lambdamesh.errors import MeshError
-from lambdamesh.ids import LambdaId, machine_id_text
+from lambdamesh.errors import MeshError, Recovering
+from lambdamesh.ids import machine_id_text
 from lambdamesh.links.acquaintance import TOPIC, Acquaintance, record_of
 from lambdamesh.links.connection import Connection, Wiring
 from lambdamesh.links.dialler import Dialler
 from lambdamesh.links.peer import Peer, State, pause_s
 from lambdamesh.links.ports import Holder, Trust
+from lambdamesh.links.siblings import Siblings
 from lambdamesh.protocol.answer import Pending
 from lambdamesh.protocol.link_exchange import LinkClosed
 from lambdamesh.protocol.link_frames import Goodbye, Hello, PeerHint
 
 log = structlog.get_logger(__name__)
 
+_QUIET_S = 2.0
 _RETIRE_S = 1.0
 """Two sides that dial each other at the same time have two links for so long."""
 _FRESH_S = 2.0
@@ -33,18 +37,26 @@ _FRESH_S = 2.0
 
 
 class Links:
-    """The ways to other nodes (``core.ports.Links``; ``links.connection.Owner``). Made inside of an event loop.
+    """The ways to other places (``core.ports.Links``; ``links.connection.Owner``). Made inside of an event loop.
 
-    ``quiet`` is set once all links have closed of a node that stops.
+    ``trust`` is ``None`` on a node that joins no others: its workers trust the sockets they were born with.
+    ``quiet`` is set once all links have closed of a worker that stops.
     """
 
-    def __init__(self, wiring: Wiring, acquaintance: Acquaintance, directory: Directory, trust: Trust) -> None:
+    def __init__(
+        self, wiring: Wiring, acquaintance: Acquaintance, directory: Directory, atlas: Atlas, trust: Trust | None
+    ) -> None:
         self._wiring = wiring
         self._acquaintance = acquaintance
         self._directory = directory
+        self._atlas = atlas
         self._trust = trust
+        acquaintance.worker = worker_of(atlas.here)
+        wiring.versions = acquaintance.versions
+        atlas.workers_of = self._workers_of
         self._loop = asyncio.get_running_loop()
         self._peers: dict[int, Peer] = {}
+        self.siblings = Siblings(wiring, self, atlas, self._peers)
         self._connections: dict[Connection, None] = {}
         self._is_stopping = False
         self._holder: Holder
@@ -61,22 +73,28 @@ class Links:
     def holder(self, holder: Holder) -> None:
         self._holder = self.dialler.holder = holder
 
+    def _workers_of(self, machine: int) -> int:
+        record = self._directory.find(machine)
+        return 1 if record is None else record.workers
+
     # -- calls and questions (``core.ports.Links``) -------------------------------------------------------------
 
-    def seat(self, machine: int) -> LinkSeat | MeshError:
-        """Return where calls for ``machine`` are sent, or why none can be."""
-        peer = self._peers.get(machine)
+    def seat(self, place: int) -> LinkSeat | MeshError:
+        """Return where calls for ``place`` are sent, or why none can be."""
+        peer = self._peers.get(place)
         if peer is not None and peer.best is not None:
             return peer.best
-        return self._seat_of_absent(machine)
+        return self._seat_of_absent(place)
 
-    def _seat_of_absent(self, machine: int) -> LinkSeat | MeshError:
-        peer = self._peers.get(machine)
+    def _seat_of_absent(self, place: int) -> LinkSeat | MeshError:
+        peer, machine = self._peers.get(place), machine_of(place)
+        if self._atlas.is_own(place):
+            return Recovering(f"worker {worker_of(place)} of this node is being started again: try again")
         if peer is None or peer.state is State.IDLE:
             record = self._directory.find(machine)
             if record is None or not record.address or self._is_stopping:
-                return out_of_reach(LambdaId(machine, 0), self._directory)
-            peer = self._peer(machine)
+                return out_of_reach(machine, self._directory)
+            peer = self._peer(place)
             if self._acquaintance.is_by_word or self._directory.is_alive(machine, time.time()):
                 peer.state = State.CONNECTING
             else:
@@ -85,40 +103,49 @@ class Links:
             self.dialler.reach(peer)
         return peer.refusal if peer.state is State.DOWN else peer.waits()
 
-    def ask(self, machine: int, topic: str, body: bytes, answer: Pending) -> tuple[Provider, int] | None:
-        """Ask a node something; return who owes the answer and under which number."""
-        seat = self.seat(machine)
+    def ask(self, place: int, topic: str, body: bytes, answer: Pending) -> tuple[Provider, int] | None:
+        """Ask a worker something; return who owes the answer and under which number."""
+        seat = self.seat(place)
         if isinstance(seat, MeshError):
             answer.fault(seat)
             return None
         return seat.provider, seat.provider.ask(topic, body, answer)
 
-    def tell(self, machine: int, topic: str, body: bytes) -> None:
-        """Tell a node something, if it can be reached."""
-        seat = self.seat(machine)
+    def tell(self, place: int, topic: str, body: bytes) -> None:
+        """Tell a worker something, if it can be reached."""
+        seat = self.seat(place)
         if not isinstance(seat, MeshError):
             seat.provider.tell(topic, body)
 
     # -- what it looks like -------------------------------------------------------------------------------------
 
-    def peer(self, machine: int) -> Peer | None:
-        """Return what is known of the way to a node; ``None`` where there never was one."""
-        return self._peers.get(machine)
+    def peer(self, place: int) -> Peer | None:
+        """Return what is known of the way to a place; ``None`` where there never was one."""
+        return self._peers.get(place)
 
-    def is_up(self, machine: int) -> bool:
-        """Whether there is a link to a node."""
-        peer = self._peers.get(machine)
+    def is_up(self, place: int) -> bool:
+        """Whether there is a link to a place."""
+        peer = self._peers.get(place)
         return peer is not None and peer.is_up()
 
-    def is_lost(self, machine: int) -> bool:
-        """Whether a node is out of reach; one that nobody has tried lately is tried."""
-        peer = self._peers.get(machine)
-        if peer is not None and peer.is_up():
+    def peers_of(self, machine: int) -> list[Peer]:
+        """Return what is known of the ways to the workers of a node, those with a link first."""
+        peers = [peer for peer in map(self._peers.get, self._atlas.places_of(machine)) if peer is not None]
+        return sorted(peers, key=Peer.is_up, reverse=True)
+
+    def is_linked(self, machine: int) -> bool:
+        """Whether there is a link to any worker of a node."""
+        return any(peer.is_up() for peer in self.peers_of(machine))
+
+    def is_lost(self, place: int) -> bool:
+        """Whether a place is out of reach; one that nobody has tried lately is tried."""
+        if self.is_up(place):
             return False
+        peer = self._peers.get(place)
         if peer is not None and peer.state is State.DOWN:
             return True
-        is_alive = self._directory.is_alive(machine, time.time())
-        return not is_alive and isinstance(self.seat(machine), MeshError)
+        is_alive = self._directory.is_alive(machine_of(place), time.time())
+        return not is_alive and isinstance(self.seat(place), MeshError)
 
     def calls_in_flight(self) -> int:
         """Count the calls that entered here, or passed through, and that another node has not answered yet."""
@@ -126,9 +153,9 @@ class Links:
         return sum(isinstance(answer, Flight) for link in links for answer in link.pending.values())
 
     def gauges(self) -> dict[str, int]:
-        """Count nodes with a link, exchanges of this node that wait for others, and bytes that wait for links."""
+        """Count workers of other nodes with a link, exchanges that wait for other places, bytes that wait for links."""
         return {
-            "links": sum(peer.is_up() for peer in self._peers.values()),
+            "links": sum(peer.is_up() and not self._atlas.is_own(peer.place) for peer in self._peers.values()),
             "link_calls": sum(len(connection.link.pending) for connection in self._connections),
             "link_waiting_bytes": sum(connection.link.outbox.size_bytes for connection in self._connections),
         }
@@ -146,20 +173,21 @@ class Links:
             return
         self.dialler.keep(self._directory.seeds())
         for peer in self._peers.values():
-            if peer.state is State.DOWN and self._is_new(peer.machine):
+            if peer.state is State.DOWN and self._is_new(peer.place):
                 peer.rest()
-        for machine in self.holder.homes():
+        for place in self.holder.homes():
             # A home that has started anew does not know that its lambdas are here: the link tells it.
-            if self._is_new(machine):
-                self.seat(machine)
+            if self._is_new(place):
+                self.seat(place)
 
     def forget(self) -> None:
         """Forget nodes that nobody knows any more; called now and then."""
-        for machine in [peer.machine for peer in self._peers.values() if peer.is_forgotten(self._directory)]:
-            del self._peers[machine]
+        for place in [peer.place for peer in self._peers.values() if peer.is_forgotten(self._directory)]:
+            if not self._atlas.is_own(place):
+                del self._peers[place]
 
-    def _is_new(self, machine: int) -> bool:
-        peer, record = self._peers.get(machine), self._directory.find(machine)
+    def _is_new(self, place: int) -> bool:
+        peer, record = self._peers.get(place), self._directory.find(machine_of(place))
         return record is not None and (peer is None or peer.instance != record.instance)
 
     def stop(self) -> None:
@@ -171,13 +199,20 @@ class Links:
         if not self._connections:
             self.quiet.set()
 
-    def abort(self) -> None:
+    async def close(self) -> None:
+        """Stop, and return once nothing is in flight; what takes too long is cut."""
+        self.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.quiet.wait(), _QUIET_S)
+        self._abort()
+
+    def _abort(self) -> None:
         """Cut what is left."""
         for connection in tuple(self._connections):
             connection.fail("the node is going down")
 
-    def _peer(self, machine: int) -> Peer:
-        return self._peers.setdefault(machine, Peer(machine))
+    def _peer(self, place: int) -> Peer:
+        return self._peers.setdefault(place, Peer(place))
 
     # -- connections (``Owner``) --------------------------------------------------------------------------------
 
@@ -194,19 +229,36 @@ class Links:
         self._connections[connection] = None
         return self._acquaintance.hello(is_kept=connection.is_kept)
 
-    def identify(self, ssl_object: ssl.SSLObject) -> int:
-        """Return the machine that a certificate names."""
+    def identify(self, connection: Connection, ssl_object: ssl.SSLObject | None) -> int:
+        """Return the machine on the other side: this one's own where the socket is from the start."""
+        if connection.sibling is not None:
+            return machine_of(self._atlas.here)
+        assert self._trust is not None, "only a node that joins others has such connections"
+        assert ssl_object is not None, "they are made with TLS"
         return self._trust.identity(ssl_object)
 
     def greeted(self, connection: Connection, hello: Hello) -> None:
         """See whether a node is welcome."""
-        record, me = record_of(hello, connection), self._acquaintance.me
+        record = record_of(hello, connection)
         if record.machine != connection.machine:
             proven = machine_id_text(connection.machine)
             raise LinkClosed(
                 f"it says that it is the node {hello.machine}, and its certificate is that of {proven}", is_refusal=True
             )
-        peer = self._peer(record.machine)
+        if not 0 <= hello.worker < WORKERS_MOST:
+            raise LinkClosed(f"it says that it is worker {hello.worker}, and there are {WORKERS_MOST} at most")
+        peer = self._peer(place_of(record.machine, hello.worker))
+        if connection.sibling is None:
+            self._meet(connection, peer, record)
+            connection.record = record
+        connection.place = peer.place
+        connection.dialler = peer.place if connection.dialled is None else self._atlas.here
+        connection.link.name = f"{record.host} ({place_text(peer.place)})"
+        connection.welcome = partial(self._welcome, connection, peer, record, hello.peers)
+        self._loop.call_soon(connection.settle)
+
+    def _meet(self, connection: Connection, peer: Peer, record: NodeRecord) -> None:
+        me = self._acquaintance.me
         if connection.dialled is not None:
             self.dialler.met[connection.dialled] = peer
             self._directory.answered(connection.dialled, record)
@@ -214,11 +266,6 @@ class Links:
             connection.is_oneself = record.instance == me.instance
             raise _not_another(record, me)
         self._refuse_second(peer, record)
-        connection.record = record
-        connection.dialler = record.machine if connection.dialled is None else me.machine
-        connection.link.name = f"{record.host} ({hello.machine})"
-        connection.welcome = partial(self._welcome, connection, peer, record, hello.peers)
-        self._loop.call_soon(connection.settle)
 
     def _refuse_second(self, peer: Peer, record: NodeRecord) -> None:
         for other in tuple(peer.connections):
@@ -241,20 +288,24 @@ class Links:
     def _welcome(self, connection: Connection, peer: Peer, record: NodeRecord, hints: list[PeerHint]) -> None:
         if not connection.link.is_up or connection.link.has_parted:
             return
-        peer = self._peers.setdefault(peer.machine, peer)
-        peer.instance, peer.name = record.instance, f"{record.host} ({machine_id_text(record.machine)})"
+        peer = self._peers.setdefault(peer.place, peer)
+        peer.instance, peer.name = record.instance, f"{record.host} ({place_text(peer.place)})"
         self._wiring.counters.links_opened += 1
         # What it must know before any call, and again whenever words may have been lost: which of its lambdas are here.
-        connection.link.tell(*self.holder.holding(record.machine))
-        before = self._directory.find(record.machine)
-        self.dialler.met_again(peer, (record.address, "" if before is None else before.address))
-        self._acquaintance.learn(record, time.time(), is_hearsay=False)
+        connection.link.tell(*self.holder.holding(peer.place))
+        if connection.sibling is not None:
+            self._loop.call_soon(self.siblings.linked)
+        else:
+            before = self._directory.find(record.machine)
+            self.dialler.met_again(peer, (record.address, "" if before is None else before.address))
+            self._acquaintance.learn(record, time.time(), is_hearsay=False)
         for other in peer.connections:
             # Whoever dials again may have lost a link that looks alive from here.
             other.look()
             self._loop.call_later(_RETIRE_S, self._retire, peer)
         peer.up(connection)
-        log.info("link_up", node=peer.name, address=connection.peer_address, dialled=connection.dialled is not None)
+        tell = log.info if connection.sibling is None else log.debug
+        tell("link_up", node=peer.name, address=connection.peer_address, dialled=connection.dialled is not None)
         self._acquaintance.hear_hints(hints)
 
     def _retire(self, peer: Peer) -> None:
@@ -273,17 +324,21 @@ class Links:
         self._choose_anew(connection)
 
     def _choose_anew(self, connection: Connection) -> None:
-        peer = self._peers.get(connection.machine)
+        peer = self._peers.get(connection.place)
         if peer is not None:
             peer.choose()
-            if not peer.is_up():
-                self._directory.parted(peer.machine)
+            self._note_parted(peer)
+
+    def _note_parted(self, peer: Peer) -> None:
+        machine = machine_of(peer.place)
+        if not self.is_linked(machine):
+            self._directory.parted(machine)
 
     def ponged(self, connection: Connection) -> None:
         """A node is there: its word is fresh."""
         if connection.record is not None:
             self._acquaintance.hears(connection.record)
-        peer = self._peers.get(connection.machine)
+        peer = self._peers.get(connection.place)
         if peer is not None and len(peer.connections) > 1:
             peer.choose()
 
@@ -292,19 +347,21 @@ class Links:
         self._connections.pop(connection, None)
         if self._is_stopping and not self._connections:
             self.quiet.set()
-        peer = self._peers.get(connection.machine)
+        peer = self._peers.get(connection.place)
+        if connection.sibling is not None and not self._is_stopping:
+            # Who has not said hello has none of these.
+            self._loop.call_soon(self.siblings.look_for, connection.sibling)
         if peer is None or connection not in peer.connections:
             return
         peer.gone(connection, why)
-        if not peer.is_up():
-            self._directory.parted(peer.machine)
+        self._note_parted(peer)
         if not connection.link.has_parted:
             self._wiring.counters.links_lost += 1
             log.warning("link_lost", node=peer.name, why=why)
             if peer.best is not None:
                 # Words were lost with it: the other side's are told again there, where it is lost as well.
-                peer.best.link.tell(*self.holder.holding(peer.machine))
-        if peer.state is State.DOWN and not self._is_stopping:
+                peer.best.link.tell(*self.holder.holding(peer.place))
+        if peer.state is State.DOWN and not self._is_stopping and connection.sibling is None:
             self.dialler.reach(peer, pause_s(peer.failures, self._wiring.limits.link_redial_s))
 
     # -- nodes that learn of each other -------------------------------------------------------------------------
@@ -316,7 +373,7 @@ class Links:
 
     def _spread(self, words: bytes, but: int) -> None:
         for peer in tuple(self._peers.values()):
-            if peer.best is not None and peer.machine != but:
+            if peer.best is not None and machine_of(peer.place) != but:
                 peer.best.link.tell(TOPIC, words)
 
     def _spread_again(self) -> None:

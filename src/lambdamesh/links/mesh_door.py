@@ -11,13 +11,16 @@ import structlog
 
 from lambdamesh.links.connection import Connection
 from lambdamesh.links.ports import Trust
+from lambdamesh.links.preamble import PREAMBLE_BYTES, is_begun, read_preamble
 
 log = structlog.get_logger(__name__)
 
+BACKLOG = 1024
 LOG_LINES = 60
 """Lines of the log that refusals may take a minute."""
 _MINUTE_S = 60.0
 _PAUSE_S = 0.25
+_PEEK_S = 0.01
 _LEAST_S = 0.05
 """What is left to a handshake whose first byte came at the last moment."""
 
@@ -68,6 +71,9 @@ class MeshDoor:
         self._most = self._most_of_one = 0
         self._refusals = Refusals(self._loop.time, self._loop.call_later)
         self.turned_away: Callable[[], None] = lambda: None
+        self.worker = 0
+        self.hand_over: Callable[[int, socket.socket], bool] = lambda _worker, _sock: False
+        """Gives a connection to another worker of this node, who ``take``s it; ``False`` where there is no such."""
         self._listening: asyncio.Task[None] | None = None
 
     @property
@@ -79,6 +85,7 @@ class MeshDoor:
     def open(self, most: int, most_of_one: int) -> None:
         """Take connections: ``most`` at a time without a hello, ``most_of_one`` of each address."""
         self._most, self._most_of_one = most, most_of_one
+        self._socket.listen(BACKLOG)
         self._listening = self._loop.create_task(self._listen())
 
     def close(self) -> None:
@@ -100,9 +107,10 @@ class MeshDoor:
                 log.warning("mesh_door_paused", why=str(error), once_a_minute=True)
                 await asyncio.sleep(_PAUSE_S)
                 continue
-            self._take(accepted, str(peer[0]))
+            self.take(accepted, str(peer[0]))
 
-    def _take(self, accepted: socket.socket, peer: str) -> None:
+    def take(self, accepted: socket.socket, peer: str) -> None:
+        """See whether somebody at the address ``peer`` is a node."""
         of_one = [arrival for arrival in self._arriving if arrival.peer == peer]
         if len(of_one) >= self._most_of_one:
             self._crowd_out(of_one, "its address has as many connections as may be that have not said hello yet")
@@ -133,7 +141,9 @@ class MeshDoor:
         ends_at = self._loop.time() + self._hello_s
         try:
             async with asyncio.timeout_at(ends_at):
-                await self._first_byte(arrival.sock)
+                wanted = await self._wanted(arrival.sock)
+            if wanted is not None and wanted != self.worker and self.hand_over(wanted, arrival.sock):
+                return
             arrival.stage = _Stage.SPEAKING
             connection = self._connection()
             # What it returns is not our protocol on every loop.
@@ -155,8 +165,22 @@ class MeshDoor:
                 why = connection.why or self._trust.handshake_failure(error, is_server=True)
                 self._refusals.log(arrival.peer, why)
 
-    async def _first_byte(self, sock: socket.socket) -> None:
-        """Wait until the other side has said anything: TLS costs memory, which silence shall not."""
+    async def _wanted(self, sock: socket.socket) -> int | None:
+        """Wait until the other side has said anything; return which worker it wants, ``None`` where it does not say.
+
+        TLS costs memory, which silence shall not.
+        """
+        await self._readable(sock)
+        text = b""
+        while is_begun(text := sock.recv(PREAMBLE_BYTES, socket.MSG_PEEK)) and text:  # noqa: ASYNC110
+            # What is there makes it readable at once: there is nothing to wait for but time.
+            await asyncio.sleep(_PEEK_S)
+        worker = read_preamble(text)
+        if worker is not None:
+            sock.recv(PREAMBLE_BYTES)
+        return worker
+
+    async def _readable(self, sock: socket.socket) -> None:
         spoken = self._loop.create_future()
         self._loop.add_reader(sock, _settle, spoken)
         try:

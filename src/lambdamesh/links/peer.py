@@ -6,8 +6,8 @@ from enum import Enum
 from random import uniform
 
 from lambdamesh.core.peering import Directory
+from lambdamesh.core.places import machine_of, place_text
 from lambdamesh.errors import PeerUnreachable
-from lambdamesh.ids import machine_id_text
 from lambdamesh.links.connection import Connection
 from lambdamesh.links.line import Line
 
@@ -28,13 +28,16 @@ class State(Enum):
 
 
 class Peer:
-    """One other node. ``connections`` are those that have said hello, ``best`` the one for what begins now."""
+    """One worker of another node, or another of this one.
 
-    __slots__ = ("best", "connections", "failures", "instance", "line", "machine", "name", "refusal", "state")
+    ``connections`` are those that have said hello, ``best`` the one for what begins now.
+    """
 
-    def __init__(self, machine: int) -> None:
-        self.machine = machine
-        self.name = machine_id_text(machine)
+    __slots__ = ("best", "connections", "failures", "instance", "line", "name", "place", "refusal", "state")
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+        self.name = place_text(place)
         self.instance = ""
         self.state = State.IDLE
         self.connections: list[Connection] = []
@@ -52,7 +55,7 @@ class Peer:
         return (
             not (self.connections or self.line)
             and self.state is not State.CONNECTING
-            and not directory.knows(self.machine)
+            and not directory.knows(machine_of(self.place))
         )
 
     def waits(self) -> Line:

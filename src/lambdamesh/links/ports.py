@@ -49,8 +49,8 @@ class House(Protocol):
 class Holder(Protocol):
     """What is held here of other homes (``core.claims.Claims``)."""
 
-    def holding(self, machine: int) -> tuple[str, bytes]:
-        """Return what that node is told first, topic and words: which of its lambdas are held here."""
+    def holding(self, place: int) -> tuple[str, bytes]:
+        """Return what that worker is told first, topic and words: which of its lambdas are held here."""
 
     def homes(self) -> Collection[int]:
-        """Return the machines that are home to lambdas held here."""
+        """Return the places of other nodes that may be home to lambdas held here."""

@@ -71,9 +71,12 @@ class Session:
 
     def call(self, call: Call, answer: Pending) -> int:
         """Send one call and return its number."""
-        self.number = number = self.number + 1
+        number = self.number + 1
+        # Made before it counts as sent: for a large body there may be no memory.
+        message = b'{"method":%b,"params":[%b],"id":%d}' % (call.method, call.body, number)
+        self.number = number
         self.pending[number] = answer
-        self._send(b'{"method":%b,"params":[%b],"id":%d}' % (call.method, call.body, number))
+        self._send(message)
         return number
 
     def notify(self, call: Call) -> None:

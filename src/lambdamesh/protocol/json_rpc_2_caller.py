@@ -40,6 +40,7 @@ _NUMBER_DIGITS = 18
 _ZERO = ord("0")
 _VERSIONS = (b"", b'"2.0"')
 _NO_SUCH_ROUTE = "not_found"
+_END_ID = b'"$/end"'
 
 
 class Asking(Protocol):
@@ -72,7 +73,7 @@ class CallerSession:
     stream may come unasked.
     """
 
-    __slots__ = ("_asking", "_counters", "_send", "_stream_credit", "lambdas")
+    __slots__ = ("_asking", "_counters", "_send", "_stream_credit", "has_heard", "lambdas")
 
     code = json_rpc_2.CODE
     framing: Framing | None = None
@@ -86,6 +87,7 @@ class CallerSession:
         self._counters = counters
         self._stream_credit = stream_credit
         self.lambdas: dict[bytes, LambdaCalls] = {}
+        self.has_heard = True
 
     # -- to the caller ------------------------------------------------------------------------------------------
 
@@ -108,6 +110,11 @@ class CallerSession:
         """Tell of the end of one lambda, with the close code that a socket of its own would have had."""
         told = {"id": lambda_id.decode(), "code": code, "reason": reason}
         self._send(b'{"jsonrpc":"2.0","method":"lambda.closed","params":%b}' % msgspec.json.encode(told))
+
+    def announce_end(self) -> None:
+        """Tell the caller that the node goes down. What it asked before it answers has come by then: ``has_heard``."""
+        self.has_heard = False
+        self._send(b'{"jsonrpc":"2.0","method":"node.draining","id":%b}' % _END_ID)
 
     def release(self) -> None:
         """Hold nothing any more: whoever sends holds this session, and nobody shall hold the other for ever."""
@@ -191,6 +198,9 @@ class CallerSession:
         calls, number = self._called(request_id)
         if calls is not None:
             calls.settle(number, message)
+        elif request_id == _END_ID:
+            # With an error, where it does not know the word: it has come all the same.
+            self.has_heard = True
         elif request_id[:1] == b'"':
             self._counters.unknown_answers += 1
         elif request_id != NULL:

@@ -62,33 +62,32 @@ class LambdaCalls:
 
     def call(self, call: Call, answer: Pending) -> int:
         """Send one call and return its number."""
-        self.number = number = self.number + 1
+        number = self.number + 1
+        # Made before it counts as sent: for a large body there may be no memory.
+        message = self._message(call, number) if self.has_meta else self._plain_message(call, number)
+        self.number = number
         self.pending[number] = answer
-        if not self.has_meta:
-            self._send(
-                b'{"jsonrpc":"2.0","method":%b,"params":[%b],"id":%b}' % (call.method, call.body, self._id(number))
-            )
-            return number
-        stream = b"false"
-        if call.credit:
-            stream = b'true,"credit":%d' % call.credit
+        if call.credit and self.has_meta:
             if self._credits is None:
                 self._credits = {}
             self._credits[number] = call.credit
-        self._send(
-            b'{"jsonrpc":"2.0","method":%b,"params":[%b],"id":%b%d%b,"meta":{"deadline_ms":%d,%b,"stream":%b}}'
-            % (
-                call.method,
-                call.body,
-                self._prefix,
-                number,
-                self._suffix,
-                call.timeout_s * 1000,
-                self._origin(call),
-                stream,
-            )
-        )
+        self._send(message)
         return number
+
+    def _plain_message(self, call: Call, number: int) -> bytes:
+        return b'{"jsonrpc":"2.0","method":%b,"params":[%b],"id":%b}' % (call.method, call.body, self._id(number))
+
+    def _message(self, call: Call, number: int) -> bytes:
+        return b'{"jsonrpc":"2.0","method":%b,"params":[%b],"id":%b%d%b,"meta":{"deadline_ms":%d,%b,"stream":%b}}' % (
+            call.method,
+            call.body,
+            self._prefix,
+            number,
+            self._suffix,
+            call.timeout_s * 1000,
+            self._origin(call),
+            b'true,"credit":%d' % call.credit if call.credit else b"false",
+        )
 
     def notify(self, call: Call) -> None:
         """Send one notification, which has no answer."""

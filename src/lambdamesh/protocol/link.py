@@ -30,7 +30,6 @@ from lambdamesh.protocol.link_frames import (
     HEAD,
     HEAD_BYTES,
     REQUESTS,
-    VERSIONS,
     BadFrame,
     Goodbye,
     Hello,
@@ -60,14 +59,30 @@ class Link:
     """One side of the conversation (``core.ports.Provider`` for the calls that it begins).
 
     ``wake`` is told when there is something to write. ``holds`` tells how many lambdas this side holds. ``peer`` is the
-    other side's hello, once it has come; ``version`` what both speak. ``machine`` is whom the other side has proven to
+    other side's hello, once it has come; ``version`` what both speak. ``place`` is whom the other side has proven to
     be, and ``name`` how errors call it; whoever greets it sets both. What begins when the link has ended is answered at
     once, and has the number 0. ``begun`` counts the exchanges of both sides.
     """
 
     __slots__ = (
-        "_arrivals", "_bounds", "_handlers", "_holds", "_is_greeted", "_receiver", "_rest", "begun",
-        "has_parted", "inbound", "is_closed", "machine", "name", "number", "outbox", "peer", "pending", "version",
+        "_arrivals",
+        "_bounds",
+        "_handlers",
+        "_holds",
+        "_is_greeted",
+        "_receiver",
+        "_rest",
+        "begun",
+        "has_parted",
+        "inbound",
+        "is_closed",
+        "name",
+        "number",
+        "outbox",
+        "peer",
+        "pending",
+        "place",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -79,7 +94,7 @@ class Link:
         self.number = 0
         self.begun = 0
         self.name = "the other node"
-        self.machine = 0
+        self.place = 0
         self.peer: Hello | None = None
         self.version = 0
         self.has_parted = False
@@ -269,7 +284,7 @@ class Link:
             hello = msgspec.json.decode(text[at:stop], type=Hello)
         except msgspec.MsgspecError as error:
             raise LinkClosed(f"its hello cannot be read: {error}") from None
-        self.version = agreed_version(VERSIONS, hello.versions)
+        self.version = agreed_version(self._bounds.versions, hello.versions)
         self.peer = hello
         self._receiver.greeted(self, hello)
         self._is_greeted = True

@@ -6,17 +6,18 @@ from typing import Any, NamedTuple, Protocol
 
 from lambdamesh.errors import MeshError
 from lambdamesh.protocol.call import Call
-from lambdamesh.protocol.link_frames import Goodbye, Hello, Kind, fault_frame, frame
+from lambdamesh.protocol.link_frames import VERSIONS, Goodbye, Hello, Kind, fault_frame, frame
 from lambdamesh.protocol.link_outbox import Outbox
 
 _RESULT, _ITEM = int(Kind.RESULT), int(Kind.ITEM)
 
 
 class LinkBounds(NamedTuple):
-    """What one link takes: bytes of a body, and exchanges in flight that the other side has begun."""
+    """What one link takes: bytes of a body, exchanges in flight that the other side has begun, and which versions."""
 
     body_bytes: int
     exchanges: int
+    versions: tuple[int, int] = VERSIONS
 
 
 class LinkClosed(Exception):

@@ -17,8 +17,10 @@ from lambdamesh.errors import LambdaError, MeshError
 from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.faults import fault
 
-VERSIONS = (1, 1)
+VERSIONS = (1, 2)
 """The lowest and the highest version of this protocol that is spoken here."""
+WORKERS_VERSION = 2
+"""The version from which a node may have several workers, each a place of its own."""
 
 PIECE_BYTES = 64 * 1024
 """What is longer goes in pieces of so many bytes, between which others have their turn."""
@@ -98,8 +100,9 @@ _PART_HEAD = Struct(">IBII")
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """Who speaks: ``machine`` as 8 hex digits, ``address`` as others dial it (``:port``: where this link comes from).
 
-    ``started_at`` is Unix seconds. ``is_kept`` says that the sender dialled and means to keep the link while idle.
-    ``peers`` are the nodes that the sender knows.
+    ``worker`` of ``workers`` is which part of its node it is. ``started_at`` is Unix seconds.
+    ``is_kept`` says that the sender dialled and means to keep the link while idle. ``peers`` are the nodes that
+    the sender knows.
     """
 
     versions: tuple[int, int] = VERSIONS
@@ -108,6 +111,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     address: str = ""
     version: str = ""
+    worker: int = 0
     workers: int = 1
     started_at: float = 0.0
     is_kept: bool = False
@@ -122,6 +126,7 @@ class PeerHint(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     instance: str = ""
     version: str = ""
+    workers: int = 1
     started_at: float = 0.0
     age_s: float = 0.0
 

@@ -2,7 +2,7 @@
 
 from lambdamesh.settings.addresses import MESH_PORT, Tcp, Unix, parse_address, parse_mesh_door, parse_peer
 from lambdamesh.settings.config_error import ConfigError
-from lambdamesh.settings.definition import LogFormat, LogLevel, Settings
+from lambdamesh.settings.definition import LogFormat, LogLevel, Settings, Workers
 from lambdamesh.settings.keys import toml_text
 from lambdamesh.settings.loading import Effective, load
 from lambdamesh.settings.nats_urls import check_nats_urls, masked_urls
@@ -18,6 +18,7 @@ __all__ = [
     "Settings",
     "Tcp",
     "Unix",
+    "Workers",
     "check_nats_urls",
     "describe",
     "load",

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from lambdamesh.core.places import WORKERS_MOST
 from lambdamesh.settings.addresses import parse_address, parse_mesh_door, parse_peer
 from lambdamesh.settings.config_error import ConfigError
 from lambdamesh.settings.definition import shown
@@ -116,13 +117,20 @@ def _machine_id(text: str) -> str:
     return text.lower()
 
 
+def _workers(count: int | str) -> int | str:
+    if isinstance(count, int) and not 1 <= count <= WORKERS_MOST:
+        raise ValueError(f"a node has 1 to {WORKERS_MOST} workers, not {count}")
+    return count
+
+
 def _host_name(text: str) -> str:
     if not (text.isascii() and text.isprintable() and 0 < len(text) <= 255 and " " not in text):
         raise ValueError(f"{text!r} is not a host name")
     return text
 
 
-_RULES: dict[str, Callable[[str], str]] = {
+_RULES: dict[str, Callable[[Any], Any]] = {
+    "workers": _workers,
     "local": _address,
     "allow_host": _host,
     "allow_origin": _origin,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 import msgspec
 
 from lambdamesh.core.limits import Limits
+from lambdamesh.core.places import WORKERS_MOST
 from lambdamesh.settings.addresses import MESH_PORT
 from lambdamesh.settings.nats_urls import masked_urls
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Workers = int | Literal["auto"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +25,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     state: str | None = None
     """State directory; without it ``$STATE_DIRECTORY``, else ``/var/lib/lambdamesh`` as root, else
     ``$XDG_STATE_HOME/lambdamesh``."""
+    workers: Workers = 1
+    """Processes that share the work, 1 to 64; ``"auto"`` is one for each core that the node may use."""
     dev: bool = False
     """Allow pages of every loopback origin, whatever their port."""
     allow_host: tuple[str, ...] = ()
@@ -83,6 +88,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the node is to be one of a mesh, which opens its mesh door."""
         own = (self.mesh_ca, self.mesh_cert, self.mesh_key)
         return bool(self.mesh or self.peer or self.nats or self.mesh_secret_file or any(own))
+
+    @property
+    def worker_count(self) -> int:
+        """How many worker processes there are to be."""
+        if self.workers != "auto":
+            return self.workers
+        affinity = getattr(os, "sched_getaffinity", None)
+        cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+        return min(cores, WORKERS_MOST)
 
     @property
     def mesh_address(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from types import NoneType, UnionType
 from typing import Any, Literal
 
 import msgspec
@@ -49,6 +50,8 @@ def type_text(kind: Any) -> str:
         return "list of strings"
     if typing.get_origin(kind) is Literal:
         return " or ".join(toml_text(choice) for choice in typing.get_args(kind))
+    if typing.get_origin(kind) is UnionType:
+        return " or ".join(type_text(part) for part in typing.get_args(kind) if part is not NoneType)
     return {bool: "true or false", int: "whole number", float: "number"}.get(kind, "string")
 
 

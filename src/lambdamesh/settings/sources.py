@@ -73,7 +73,7 @@ def _from_text(kind: Any, text: str) -> Any:
     """What a variable's text stands for; left as text where that is not of the kind, for the check to complain."""
     if typing.get_origin(kind) is tuple:
         return [item.strip() for item in text.split(",") if item.strip()]
-    if kind in (bool, int, float):
+    if kind in (bool, int, float) or int in typing.get_args(kind):
         try:
             return msgspec.convert(text.strip(), kind, strict=False)
         except msgspec.ValidationError:

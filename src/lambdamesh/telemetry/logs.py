@@ -34,11 +34,14 @@ BLANK = "***"
 _REMEMBERED_EVENTS = 1024
 
 
-def configure(log_format: Literal["auto", "json", "console"] = "auto", level: str = "info") -> None:
+def configure(
+    log_format: Literal["auto", "json", "console"] = "auto", level: str = "info", worker: int | None = None
+) -> None:
     """Send every structlog event of at least ``level`` to stderr, and the standard library's warnings the same way.
 
     ``auto`` is ``console`` where stderr is a terminal, else ``json``. A line has ``timestamp`` (UTC), ``level``
-    and ``event``. An event with ``once_a_minute=True`` passes at most once a minute; see ``OnceAMinute``.
+    and ``event``, and ``worker`` where a node has several. An
+    event with ``once_a_minute=True`` passes at most once a minute; see ``OnceAMinute``.
     """
     terminal = sys.stderr.isatty()
     console = terminal if log_format == "auto" else log_format == "console"
@@ -47,6 +50,7 @@ def configure(log_format: Literal["auto", "json", "console"] = "auto", level: st
         processors=[
             OnceAMinute(),
             blank_secrets,
+            *([partial(_signed, worker)] if worker is not None else []),
             *_rendering(console, terminal),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
@@ -54,6 +58,11 @@ def configure(log_format: Literal["auto", "json", "console"] = "auto", level: st
         cache_logger_on_first_use=True,
     )
     _adopt_standard_logging(least)
+
+
+def _signed(worker: int, _logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    event["worker"] = worker
+    return event
 
 
 class OnceAMinute:

@@ -96,7 +96,7 @@ def test_a_reload_holds_for_handshakes_from_now_on(tmp_path: Path) -> None:
     assert between(a, b) == (OTHER, MACHINE)
 
 
-@pytest.mark.parametrize("content", ["", "nonsense", OLD[:-1]])
+@pytest.mark.parametrize("content", ["", "nonsense", OLD[:-1]], ids=["empty", "nonsense", "cut"])
 def test_a_reload_of_bad_files_changes_nothing(tmp_path: Path, content: str) -> None:
     a, b = of_secrets(tmp_path / "a", OLD), of_secrets(tmp_path / "b", OLD, machine=OTHER)
     (tmp_path / "a").write_text(content)

@@ -33,9 +33,11 @@ T = TypeVar("T")
 class FakeLink(FakeProvider):
     """A ``Linked`` and its own ``LinkSeat``: exchanges are answered by the test."""
 
-    def __init__(self, machine: int) -> None:
+    __hash__ = object.__hash__
+
+    def __init__(self, place: int) -> None:
         super().__init__()
-        self.machine = machine
+        self.place = place
         self.congested = False
         self.is_up = True
         self.has_ended = False
@@ -256,7 +258,7 @@ def epoch(node: Node) -> int:
 
 
 def holder(node: Node) -> int:
-    return node.registry.away[TEXT].machine
+    return node.registry.away[TEXT].place
 
 
 def is_gone(node: Node, text: bytes = TEXT) -> bool:

@@ -113,7 +113,7 @@ def test_streams_end_with_the_move() -> None:
 
 
 @pytest.mark.parametrize(("epoch", "is_evicted"), [(4, False), (5, True), (6, True)])
-@pytest.mark.parametrize(("code", "reason"), [(4409, "superseded"), (4410, "deleted")])
+@pytest.mark.parametrize(("code", "reason"), [(4409, "moved on"), (4410, "deleted")])
 def test_it_is_evicted_as_far_as_its_home_has_counted(epoch: int, is_evicted: bool, code: int, reason: str) -> None:
     node = Node()
     seat = holding(node, epoch=5)

@@ -128,7 +128,7 @@ def test_a_lambda_moves_from_node_to_node() -> None:
     node = Node()
     before = node.held_by(C).epoch
     answer = node.take_from(D, keep=(4, 5))
-    assert node.links.to[C].words("ask", "release", ReleaseWords) == [ReleaseWords(NAME, [4, 5])]
+    assert node.links.to[C].words("ask", "release", ReleaseWords) == [ReleaseWords(NAME, [4, 5], D)]
     assert answer.is_open
     kept = node.adopts(C, 4)
     assert node.links.to[D].said == [("adopt", NAME, b"4")]

@@ -247,4 +247,4 @@ def test_a_node_speaks_for_nobody_but_itself() -> None:
     node.held_by(C)
     node.told(D, "evict", EvictWords(NAME, 99, 4410))
     node.holding(D)
-    assert node.registry.away[TEXT].machine == C
+    assert node.registry.away[TEXT].place == C

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lambdamesh.core.routing import PASSAGES, Place, home_of, next_stop, out_of_reach, place_of
+from lambdamesh.core.routing import PASSAGES, next_stop, out_of_reach
 from lambdamesh.errors import LambdaNotFound, Loop, MeshError, PeerUnreachable
-from lambdamesh.ids import LambdaId
-from tests.unit.fakes import MACHINE, TEXT, FakeDirectory, an_id
+from tests.unit.fakes import FakeDirectory
 
 HOME, HOLDER, OTHER = 1, 2, 3
-
-
-@pytest.mark.parametrize(("machine", "place"), [(7, Place.HERE), (8, Place.ELSEWHERE)])
-def test_the_home_is_written_in_the_id(machine: int, place: Place) -> None:
-    assert place_of(LambdaId(7, 1), machine) is place
 
 
 @pytest.mark.parametrize(
@@ -30,16 +24,9 @@ def test_the_home_is_written_in_the_id(machine: int, place: Place) -> None:
 def test_only_a_complete_directory_says_that_there_is_no_such_machine(
     directory: FakeDirectory, kind: type[MeshError]
 ) -> None:
-    error = out_of_reach(LambdaId(7, 1), directory)
+    error = out_of_reach(7, directory)
     assert type(error) is kind
     assert "00000007" in error.message
-
-
-@pytest.mark.parametrize(
-    ("text", "machine"), [(TEXT, MACHINE), (an_id(machine=5), 5), (b"nonsense", 0), (b"", 0), (b"A" * 16, 0)]
-)
-def test_what_is_no_id_has_no_home(text: bytes, machine: int) -> None:
-    assert home_of(text) == machine
 
 
 @pytest.mark.parametrize(

@@ -85,12 +85,12 @@ class Stage:
         core.mint = self._mint
         homes = Homes(core.registry, core.relay, None, core.clock, self._mint_key)
         core.claims = Claims(core.registry, core.relay, homes, None, core.clock, core.limits)
-        core.others = None
+        core.others = core.siblings = None
         facts = Facts("my-host", MACHINE, VERSION)
         self.access = access or LocalDoor()
         self.keys = ResumeKeys(NODE_KEY, "local", self.world.limits.resume_key_ttl_s)
         self.door = Door(core, facts, self.access, self.keys, Alone(MACHINE, "my-host", VERSION))
-        self.door.exposition = lambda: b"# metrics\n"
+        self.door.exposition = lambda _siblings: b"# metrics\n"
         self.door.is_ready = True
         self.routes = self.door.routes = Routes(self.door)
         self.seat: FakeSeat = self.world.open()

@@ -25,7 +25,7 @@ class Stage(DoorStage):
         super().__init__(limits)
         self.node = Node()
         self.links = self.node.links.to = {machine: FakeLink(machine) for machine in machines}
-        self.door.others = Others(self.node.asking, lambda: machines)
+        self.door.others = Others(self.node.asking, lambda: machines, 2.0)
         self.later: list[Callable[[], None]] = []
         self.door.call_soon = self.later.append
 

@@ -15,7 +15,7 @@ from lambdamesh.errors import BadRequest, MeshError, Overloaded
 from lambdamesh.protocol.link_exchange import Cancellable
 from tests.unit.core.meshed import C, D, FakeLink, Node
 from tests.unit.door.test_events import Reader
-from tests.unit.fakes import MACHINE, NOW_MS, TEXT
+from tests.unit.fakes import NOW_MS, TEXT
 
 
 class Follower:
@@ -51,21 +51,24 @@ class Stage:
 
     def __init__(self) -> None:
         self.node = Node()
+        self.links: dict[int, FakeLink] = {}
         clock = Clock(self.node.now, NOW_MS)
         events = Events(self.node.limits, self.node.counters, self.node.wheel, clock)
-        others = Others(self.node.asking, lambda: (C, D))
-        self.mesh_events = MeshEvents(events, others, MACHINE, self.node.wheel)
+        others = Others(self.node.asking, lambda: (C, D), 2.0)
+        of_node = Events(self.node.limits, self.node.counters, self.node.wheel, clock)
+        self.mesh_events = MeshEvents(of_node, events, others, self.node.registry.atlas, self.node.wheel)
         self.node.registry.publish = self.mesh_events.publish
 
-    def follow(self, link: object = C) -> Follower:
+    def follow(self, place: int = C) -> Follower:
         follower = Follower()
+        link = self.links.setdefault(place, FakeLink(place))
         self.mesh_events.follow(link, follower)
         return follower
 
     def subscribe(self) -> Reader:
         reader = Reader()
         told: Any = reader
-        self.mesh_events.subscribe(told, self.node.now)
+        self.mesh_events.subscribe(told, self.node.now, is_of_mesh=True)
         return reader
 
     def tells(self, machine: int, words: bytes) -> None:

@@ -306,3 +306,20 @@ def test_a_session_that_was_released_asks_and_sends_nothing() -> None:
     talk.receive(b'{"method":"$/cancelRequest","params":{"id":1}}', b'{"method":"$/credit","params":{"id":1,"add":1}}')
     talk.session.answer(b"1", b"1")
     assert not (talk.sent or talk.asked or talk.cancelled or talk.credits or talk.session.lambdas)
+
+
+# -- the end of the node ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [b'"result":null', b'"error":{"code":-32601,"message":"no"}'])
+def test_a_caller_has_heard_of_the_end_when_it_answers_whatever_it_is(answer: bytes) -> None:
+    talk = Talk()
+    assert talk.session.has_heard
+    talk.session.announce_end()
+    assert talk.heard() == [{"jsonrpc": "2.0", "method": "node.draining", "id": "$/end"}]
+    talk.receive(b'{"jsonrpc":"2.0","id":"%b.1","result":null}' % ID, b'{"jsonrpc":"2.0","id":1,"method":"/ping"}')
+    assert not talk.session.has_heard
+    talk.receive(b'{"jsonrpc":"2.0","id":"$/end",%b}' % answer)
+    assert talk.session.has_heard
+    assert not talk.sent
+    assert talk.counters.unknown_answers == 1

@@ -31,7 +31,7 @@ def test_a_link_is_up_when_both_have_said_hello() -> None:
     near.link.receive(far.take_bytes())
     assert near.link.is_up
     assert near.met == [far.hello] and far.met == [near.hello]
-    assert (near.link.version, near.link.peer) == (1, far.hello)
+    assert (near.link.version, near.link.peer) == (2, far.hello)
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,10 @@ PLAIN_PAYLOAD = bytes.fromhex("00 00 00000001 0000000000000009 0000 00 00 0006")
 PLAIN = Call(ID, b'"test"', b"", 0.0001)
 
 HELLO = (
-    b'{"versions":[1,1],"machine":"46301aae","instance":"i","host":"h","address":":7631","version":"0.1","workers":1,'
+    b'{"versions":[1,2],"machine":"46301aae","instance":"i","host":"h","address":":7631","version":"0.1","worker":0,'
+    b'"workers":1,'
     b'"started_at":5.5,"is_kept":true,"peers":[{"machine":"00000001","address":"a:1","host":"","instance":"",'
-    b'"version":"","started_at":0.0,"age_s":2.0}]}'
+    b'"version":"","workers":1,"started_at":0.0,"age_s":2.0}]}'
 )
 GOLDEN = {
     "hello": (

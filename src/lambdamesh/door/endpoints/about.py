@@ -6,14 +6,13 @@ from urllib.parse import unquote
 
 import msgspec
 
+from lambdamesh.door.as_one import answer_metrics, answer_ready
 from lambdamesh.door.door import Door
 from lambdamesh.door.registration import canonical, is_secret, shown_value
 from lambdamesh.door.request import Fields, Reply, Request
 from lambdamesh.door.targets import Target
-from lambdamesh.errors import Draining
 
 _TEXT: Fields = ((b"Content-Type", b"text/plain; charset=utf-8"),)
-_METRICS: Fields = ((b"Content-Type", b"text/plain; version=0.0.4; charset=utf-8"),)
 _CREDENTIALS = (b"ticket.", b"key.", b"token.")
 _SECRET_QUERY = ("key", "ticket", "token")
 
@@ -46,19 +45,12 @@ def healthz(_door: Door, _request: Request, reply: Reply, _target: Target) -> No
 
 def readyz(door: Door, _request: Request, reply: Reply, _target: Target) -> None:
     """Answer whether new lambdas and calls are taken."""
-    if not door.is_ready:
-        raise Draining("this node is going down")
-    trouble = door.trouble()
-    if trouble is None:
-        reply.respond(200, b'{"status":"ready"}')
-    else:
-        # It goes on with whoever it knows: nobody is to take it out of service for that.
-        reply.respond(200, msgspec.json.encode({"status": "degraded", "why": trouble}))
+    answer_ready(door, reply)
 
 
 def metrics(door: Door, _request: Request, reply: Reply, _target: Target) -> None:
     """Answer with the metrics in Prometheus's text format."""
-    reply.respond(200, door.exposition(), _METRICS)
+    answer_metrics(door, reply)
 
 
 def debug_headers(_door: Door, request: Request, reply: Reply, _target: Target) -> None:

@@ -14,7 +14,7 @@ _LIMIT_DIGITS = 9
 
 def list_lambdas(door: Door, _request: Request, reply: Reply, target: Target) -> None:
     """Answer with every lambda, ``?limit=`` of them, or how many there are (``?count``): this node's, or the mesh's."""
-    others = door.others if is_of_mesh(target) else None
+    others = door.others if is_of_mesh(target) else door.siblings
     is_count = flag(target.query, "count")
     limit = _limit(target.query.get("limit"), door.limits.listing_lambdas)
     answer = Count(door, reply, others) if is_count else Listing(door, reply, others, limit)

@@ -63,9 +63,10 @@ def connect(door: Door, request: Request, reply: HttpReply, _target: Target) -> 
 
 def events(door: Door, _request: Request, reply: HttpReply, target: Target) -> None:
     """Answer with the events of this node's lambdas as they happen, or of the mesh's."""
-    if is_of_mesh(target) and door.mesh_events is not None:
-        door.mesh_events.subscribe(reply, door.clock.now)
+    if door.mesh_events is not None:
+        door.mesh_events.subscribe(reply, door.clock.now, is_of_mesh=is_of_mesh(target))
     else:
+        is_of_mesh(target)
         door.events.subscribe(reply)
 
 

@@ -1,0 +1,1 @@
+"""The processes of a node: one that does everything, or several under a supervisor."""
