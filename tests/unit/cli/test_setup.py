@@ -1,4 +1,4 @@
-"""``lambdamesh setup``: the hosts file gets our block once and loses it whole."""
+"""``lambdamesh setup --name-only``: the hosts file gets our block once and loses it whole."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def text(path: Path) -> str:
 
 
 def test_it_names_this_machine_and_takes_it_back(hosts: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["setup", "--hosts-file", str(hosts)]) == 0
+    assert main(["setup", "--name-only", "--hosts-file", str(hosts)]) == 0
     assert text(hosts) == HOSTS + BLOCK
     assert "127.0.0.1 pm3" in text(hosts).splitlines()
     assert "::1 pm3" in text(hosts).splitlines()
     assert hosts.stat().st_mode & 0o777 == 0o640
-    assert main(["setup", "--undo", "--hosts-file", str(hosts)]) == 0
+    assert main(["setup", "--name-only", "--undo", "--hosts-file", str(hosts)]) == 0
     assert text(hosts) == HOSTS
     assert [path.name for path in hosts.parent.iterdir()] == ["hosts"]
     assert "no longer" in capsys.readouterr().out
 
 
 def test_a_second_time_changes_nothing(hosts: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["setup", "--hosts-file", str(hosts)])
+    main(["setup", "--name-only", "--hosts-file", str(hosts)])
     inode = hosts.stat().st_ino
-    assert main(["setup", "--hosts-file", str(hosts)]) == 0
+    assert main(["setup", "--name-only", "--hosts-file", str(hosts)]) == 0
     assert hosts.stat().st_ino == inode
     assert "nothing changed" in capsys.readouterr().out
 
@@ -47,13 +47,13 @@ def test_a_second_time_changes_nothing(hosts: Path, capsys: pytest.CaptureFixtur
 def test_a_link_stays_a_link(hosts: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(hosts)
-    assert main(["setup", "--hosts-file", str(link)]) == 0
+    assert main(["setup", "--name-only", "--hosts-file", str(link)]) == 0
     assert link.is_symlink()
     assert BLOCK in text(hosts)
 
 
 def test_what_cannot_be_changed_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["setup", "--hosts-file", str(tmp_path / "none")]) == 1
+    assert main(["setup", "--name-only", "--hosts-file", str(tmp_path / "none")]) == 1
     assert "cannot change" in capsys.readouterr().err
 
 
@@ -64,7 +64,7 @@ def test_without_permission_the_remedy_is_named(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tempfile.mkstemp", refuse)
-    assert main(["setup", "--hosts-file", str(hosts)]) == 1
+    assert main(["setup", "--name-only", "--hosts-file", str(hosts)]) == 1
     assert "sudo lambdamesh setup" in capsys.readouterr().err
     assert text(hosts) == HOSTS
 
@@ -74,7 +74,7 @@ def test_a_failed_write_leaves_all_as_it_was(hosts: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    assert main(["setup", "--hosts-file", str(hosts)]) == 1
+    assert main(["setup", "--name-only", "--hosts-file", str(hosts)]) == 1
     assert text(hosts) == HOSTS
     assert [path.name for path in hosts.parent.iterdir()] == ["hosts"]
 
