@@ -18,6 +18,7 @@ from docs.link_tables import call_head_rows, frame_rows, head_rows, json_rows, t
 from docs.python_api import python_api
 from lambdamesh import CallError, __all__ as exported
 from lambdamesh.cli import COMMANDS, app
+from lambdamesh.cli.config import defaults_file
 from lambdamesh.client.handlers import ITEM_BYTES, LOOKED_AT_BYTES, RESULT_BYTES
 from lambdamesh.client.reconnecting import Verdict, verdict_of_close
 from lambdamesh.client.serving import RUNNING_NOTIFICATIONS
@@ -228,7 +229,7 @@ def _client_limits() -> str:
 def _metrics() -> str:
     counters = (*COUNTERS, *SESSION_COUNTERS)
     rows = [(_code(f"lambdamesh_{name}_total"), "counter", text) for name, text in counters]
-    rows += [(_code(f"lambdamesh_{name}"), "gauge", text) for name, text in GAUGES]
+    rows += [(_code(f"lambdamesh_{name}"), "gauge", text) for name, text, *_ in GAUGES]
     return _table(("metric", "type", "meaning"), rows)
 
 
@@ -237,6 +238,11 @@ def _commands() -> str:
     sections = app.generate_docs(output_format="markdown").split("\n## lambdamesh ")[1:]
     texts = dict(section.split("\n", 1) for section in sections)
     return "\n\n".join(f"## `lambdamesh {name}`\n\n{_as_here(texts[name])}" for name in COMMANDS)
+
+
+def _defaults_file() -> str:
+    """What ``lambdamesh config --defaults`` prints."""
+    return f"```toml\n{defaults_file()}\n```"
 
 
 def _as_here(text: str) -> str:
@@ -270,6 +276,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fixed-limits": _fixed_limits,
     "metrics": _metrics,
     "commands": _commands,
+    "defaults-file": _defaults_file,
 }
 
 

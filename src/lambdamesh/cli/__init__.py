@@ -24,6 +24,7 @@ COMMANDS = {
     "events": "Follow the lambdas of a node: a line for each that opens or closes, until ctrl-C.",
     "secret": "Print a new secret for a mesh; the nodes that are given the same one trust each other.",
     "config": "Print every setting that `serve` with the same flags would have, its value and its source.",
+    "doctor": "Tell what keeps a node with the same flags as `serve` from running well here, and how to mend it.",
     "completion": "Print the script that completes this command line in a shell, or install it.",
     "version": "Print the version of this command line and that of the node.",
 }

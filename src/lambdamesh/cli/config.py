@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Annotated
 
 import msgspec
@@ -9,14 +10,18 @@ from cyclopts import Parameter
 
 from lambdamesh.cli.node_flags import NodeFlags
 from lambdamesh.cli.output import AsJson, for_people, show_table, write_json
-from lambdamesh.settings import Effective, describe, toml_text
+from lambdamesh.settings import Described, Effective, describe, toml_text
+
+_COLUMNS = 100
+_LIMITS = "limits."
 
 
 def config(
     flags: NodeFlags | None = None,
     *,
     defaults: Annotated[
-        bool, Parameter(negative="", help="Print a TOML file of every setting with its default, all commented out.")
+        bool,
+        Parameter(negative="", help="Print a TOML file of every setting and limit: what it means, and its default."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -39,11 +44,28 @@ def as_document(effective: Effective) -> bytes:
 
 
 def defaults_file() -> str:
-    """A configuration file that changes nothing: what can be set, what it means and what it is."""
-    lines: list[str] = []
-    for described in describe():
-        if described.key.startswith("limits.") and "[limits]" not in lines:
-            lines += ["[limits]", ""]
-        name = described.key.removeprefix("limits.")
-        lines += ["# " + described.help.replace("`", ""), f"# {name} = {described.default or '...'}", ""]
-    return "\n".join(lines)
+    """A configuration file that changes nothing: what can be set, what it means, and what it is.
+
+    What is nothing by default is commented out.
+    """
+    lines = [
+        "# Every setting of a node with its default. Flags and variables (LAMBDAMESH_...) go before what stands here.",
+        "# Keep what you change: a later version may have better defaults for the rest.",
+        "",
+    ]
+    described = describe()
+    for row in described:
+        if not row.key.startswith(_LIMITS):
+            lines += _entry(row)
+    lines += ["[limits]", ""]
+    for row in described:
+        if row.key.startswith(_LIMITS):
+            lines += _entry(row)
+    return "\n".join(lines).rstrip("\n")
+
+
+def _entry(row: Described) -> list[str]:
+    name = row.key.removeprefix(_LIMITS)
+    text = textwrap.wrap(row.help.replace("`", ""), _COLUMNS, break_long_words=False, break_on_hyphens=False)
+    has_default = bool(row.default)
+    return [*(f"# {line}" for line in text), f"{name} = {row.default}" if has_default else f"# {name} = ...", ""]

@@ -12,6 +12,7 @@ _LEAST_S = 1e-6
 _BUCKETS = 1200
 _STEPS = (1, 1.5, 2, 3, 5, 7)
 _BAR_COLUMNS = 40
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
 class Latencies:
@@ -21,13 +22,20 @@ class Latencies:
         self._counts = [0] * _BUCKETS
         self.count = 0
         self.longest_s = 0.0
+        self._sum_s = 0.0
 
     def add(self, seconds: float) -> None:
         """Count one."""
         place = int(math.log(max(seconds, _LEAST_S) / _LEAST_S) / _LOG_GROWTH)
         self._counts[min(place, _BUCKETS - 1)] += 1
         self.count += 1
+        self._sum_s += seconds
         self.longest_s = max(self.longest_s, seconds)
+
+    @property
+    def mean_s(self) -> float:
+        """The mean of all; 0 where there were none."""
+        return self._sum_s / self.count if self.count else 0.0
 
     def percentile_s(self, percent: float) -> float:
         """The time that ``percent`` of all calls took at most; 0 where there were none."""
@@ -74,14 +82,22 @@ def time_text(seconds: float) -> str:
     return f"{seconds * 1e6:.3g} us"
 
 
-def bars(rows: list[Row]) -> list[str]:
-    """The histogram as lines: bound, count, share, bar."""
+def bars(rows: list[Row], *, is_plain: bool = False) -> list[str]:
+    """The histogram as lines: bound, count, share, bar; ``is_plain`` where the terminal has no blocks to draw with."""
     total, most = sum(row.count for row in rows), max((row.count for row in rows), default=0)
     lines = []
     for row in rows:
-        bar = "█" * math.ceil(_BAR_COLUMNS * row.count / most)
+        bar = _bar(_BAR_COLUMNS * row.count / most, is_plain)
         lines.append(f"  up to {time_text(row.bound_s):>7} {row.count:>9,} {row.count / total:>6.1%} {bar}".rstrip())
     return lines
+
+
+def _bar(columns: float, is_plain: bool) -> str:
+    """A bar so many columns long, to an eighth of one; of whatever is not nothing some of it can be seen."""
+    if is_plain:
+        return "#" * math.ceil(columns)
+    whole, eighths = divmod(math.ceil(columns * 8), 8)
+    return "█" * whole + _EIGHTHS[eighths]
 
 
 _LOG_GROWTH = math.log(_GROWTH)

@@ -68,7 +68,12 @@ def age(timestamp: str, now: datetime) -> str:
         passed = max(now - datetime.fromisoformat(timestamp), timedelta())
     except (ValueError, TypeError):
         return timestamp
-    minutes, seconds = divmod(int(passed.total_seconds()), 60)
+    return age_text(passed.total_seconds())
+
+
+def age_text(seconds_passed: float) -> str:
+    """A time that has passed, in its two largest units: ``3m 12s``."""
+    minutes, seconds = divmod(int(max(seconds_passed, 0.0)), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]

@@ -24,7 +24,10 @@ Line = dict[str, Any]
 def environment(node: Node) -> dict[str, str]:
     """Ours, with the node for LAMBDAMESH_URL."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("LAMBDAMESH_")}
-    return kept | {"LAMBDAMESH_URL": node.url, "PYTHONPATH": str(ROOT / "src")}
+    return kept | {
+        "LAMBDAMESH_URL": node.url,
+        "PYTHONPATH": os.environ.get("LAMBDAMESH_TEST_SOURCE") or str(ROOT / "src"),
+    }
 
 
 def run(node: Node, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integration.cli.commands import Going, run
+from tests.integration.cli.commands import Going, environment, run
+from tests.meshes import mesh
 from tests.nodes import Node
+from tests.terminals import OnTerminal, plain
 
 Start = Callable[..., Going]
 
@@ -106,3 +112,78 @@ def test_the_token_of_a_door_is_asked_for(
     done = run(locked, command, greeter, "hello")
     assert done.returncode == 1
     assert "LAMBDAMESH_TOKEN" in done.stderr
+
+
+# -- bench's own lambdas, rates, and several nodes --------------------------------------------------------------
+
+
+def bench(node: Node, *words: str) -> dict[str, Any]:
+    done = run(node, "bench", *words)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_without_an_id_it_calls_a_lambda_of_its_own(start_node: Callable[..., Node]) -> None:
+    node = start_node()
+    told = bench(node, "--calls", "300", "--in-flight", "300", "--connections", "3")
+    assert (told["calls"], told["connections"], told["errors"]) == (300, 3, {})
+    assert json.loads(node.fetch("GET", "/lambda?count").body) == {"count": 0}, "it left nothing behind"
+
+
+def test_a_rate_is_kept(node: Node) -> None:
+    told = bench(node, "--rate", "100", "--duration", "1")
+    assert told["calls"] + told["not_sent"] == 100
+    assert told["seconds"] >= 0.99, "the hundredth was not due before"
+    assert sum(row["calls"] for row in told["histogram"]) == told["calls"]
+
+
+def test_waiting_for_slow_calls_counts(node: Node, start: Start, tmp_path: Path) -> None:
+    """Twenty calls are due within 0.2 s, and each takes 0.1 s, one after the other: the last waits for all of them."""
+    (tmp_path / "app.py").write_text("import asyncio\nasync def slow():\n    await asyncio.sleep(0.1)\n")
+    lambda_id = start(node, "expose", "app.py", folder=tmp_path).event()["id"]
+    told = bench(node, lambda_id, "slow", "--rate", "100", "--calls", "20", "--in-flight", "1")
+    assert told["calls"] == 20
+    assert told["latency_ms"]["max"] > 1500
+    closed = bench(node, lambda_id, "slow", "--calls", "5", "--in-flight", "1")
+    assert closed["latency_ms"]["p50"] < told["latency_ms"]["p50"], (
+        "where each call waits for the last nobody sees that"
+    )
+
+
+def test_through_one_node_to_all_others(tmp_path: Path) -> None:
+    with mesh(tmp_path, 3) as running:
+        one, two, three = running
+        told = bench(one, "--mesh", "--via", two.url, "--via", three.url, "--calls", "60")
+        assert {node: row["calls"] for node, row in told["nodes"].items()} == {"node2": 30, "node3": 30}
+        assert told["errors"] == {}
+        partly = bench(one, "--mesh", "--via", two.url, "--calls", "10")
+        assert partly["left_out"] == ["node3"]
+        alone = run(one, "bench", "--mesh")
+        assert (alone.returncode, alone.stdout) == (2, "")
+        assert "node2, node3: name one with --via URL" in alone.stderr
+
+
+def test_a_node_of_another_mesh_is_not_called(node: Node, start_node: Callable[..., Node]) -> None:
+    done = run(node, "bench", "--via", start_node().url)
+    assert done.returncode == 2
+    assert "is not of this mesh" in done.stderr
+
+
+def test_a_rate_on_a_terminal_and_ctrl_c(node: Node) -> None:
+    environ = environment(node) | {"TERM": "xterm-256color", "COLUMNS": "110", "LC_ALL": "C.UTF-8"}
+    going = OnTerminal(f"exec {shlex.quote(sys.executable)} -m lambdamesh bench --rate 200 --duration 600", environ)
+    going.wait_for(re.compile(r"(?s).*calls/sp50.*p99"))
+    going.signal(signal.SIGINT)
+    assert going.end() == 0
+    text = plain(going.printed)
+    assert re.search(r"[\d,]+callsin\d+\.\d\ds,200asecondover1connection", text)
+    assert "CALLSFAILEDCALLS/SMEANP50P90P99P99.9WORST" in text
+    assert re.search(r"upto\d+(\.\d+)?(us|ms|s)[\d,]+\d+\.\d%[█▏▎▍▌▋▊▉]", text)
+
+
+def test_a_terminal_without_blocks(node: Node) -> None:
+    environ = environment(node) | {"TERM": "dumb", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    text = OnTerminal(f"exec {shlex.quote(sys.executable)} -m lambdamesh bench --calls 50", environ).finish()
+    assert re.search(r"up to .*%\s#", text)
+    assert text.isascii()

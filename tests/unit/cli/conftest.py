@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,13 @@ def no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def fake_node() -> Iterator[FakeNode]:
+    with serving() as node:
+        yield node
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[FakeNode]:
+    """A fake node for as long as the block lasts."""
     node = FakeNode("")
     with TcpServer(("127.0.0.1", 0), handler_of(node)) as server:
         node.url = f"http://127.0.0.1:{server.server_address[1]}"

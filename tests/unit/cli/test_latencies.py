@@ -44,7 +44,19 @@ def test_the_longest_bar_is_the_most_frequent_time() -> None:
     assert "up to    1 ms" in first
     assert "75.0%" in first
     assert first.count("█") == 40
-    assert second.count("█") == 14
+    assert second.endswith(" █████████████▍"), "13 and 3 eighths, rounded up"
+    assert [line.count("#") for line in bars([Row(0.001, 30), Row(0.0015, 10)], is_plain=True)] == [40, 14]
+
+
+def test_of_whatever_is_not_nothing_some_is_seen() -> None:
+    *_, least, nothing = bars([Row(0.001, 1_000_000), Row(0.0015, 1), Row(0.002, 0)])
+    assert least.endswith("▏")
+    assert nothing.endswith("0.0%")
+
+
+def test_the_mean() -> None:
+    assert latencies_of(0.1, 0.3).mean_s == pytest.approx(0.2)
+    assert latencies_of().mean_s == 0.0
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         started.append(settings)
         return 7
 
-    node = ModuleType("lambdamesh.node")
-    monkeypatch.setattr(node, "serve", serve, raising=False)
-    monkeypatch.setitem(sys.modules, "lambdamesh.node", node)
+    serving = ModuleType("lambdamesh.workers.serving")
+    monkeypatch.setattr(serving, "serve", serve, raising=False)
+    monkeypatch.setitem(sys.modules, "lambdamesh.workers.serving", serving)
     monkeypatch.setattr("lambdamesh.telemetry.logs.configure", lambda *_: None)
     return started
 
@@ -180,17 +180,23 @@ def test_config_refuses_what_serve_would(capsys: pytest.CaptureFixture[str], tmp
     assert "did you mean dev?" in capsys.readouterr().err
 
 
-def test_the_defaults_file_changes_nothing_and_can_be_filled_in(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_defaults_file_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "--defaults"]) == 0
     text = capsys.readouterr().out
     assert text == defaults_file() + "\n"
     path = tmp_path / "node.toml"
     path.write_text(text)
     assert load({}, {}, str(path)).settings == Settings()
-    settings = [line.removeprefix("# ") for line in text.splitlines() if " = " in line and not line.endswith("...")]
-    path.write_text("\n".join([*settings[: settings.index("call_timeout_s = 60.0")], "[limits]"]))
-    path.write_text(path.read_text() + "\n" + "\n".join(settings[settings.index("call_timeout_s = 60.0") :]))
-    assert set(tomllib.loads(path.read_text())["limits"]) >= {"call_timeout_s", "stream_ping_s"}
-    assert load({}, {}, str(path)).settings == Settings()
+    written = tomllib.loads(text)
+    keys = {*written, *(f"limits.{name}" for name in written["limits"])} - {"limits"}
+    defaults = {key: value for key, value, _ in load({}, {}).rows()}
+    assert keys == {key for key, value in defaults.items() if value is not None}
+    commented = {line.removeprefix("# ").partition(" = ")[0] for line in text.splitlines() if line.endswith(" = ...")}
+    assert commented == {key for key, value in defaults.items() if value is None}
+
+
+def test_the_defaults_file_says_what_each_setting_means() -> None:
+    """Every entry has a comment of its own right above it, no wider than a terminal."""
+    blocks = [block.splitlines() for block in defaults_file().split("\n\n")[1:] if block != "[limits]"]
+    assert [block for block in blocks if len(block) < 2 or not block[0].startswith("# ")] == []
+    assert max(len(line) for block in blocks for line in block) <= 102
