@@ -12,9 +12,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 LOCK   := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
           --no-config --custom-compile-command "make lock" $(LOCK_ARGS)
 JS     := clients/js
+PROCESSES ?= 3
 NODE   := $(patsubst %/package-lock.json,%/node_modules/.stamp,$(wildcard examples/node/package-lock.json $(JS)/package-lock.json))
 
-.PHONY: help serve check test test-python test-js bench build docs lock clean
+.PHONY: help serve check test test-python test-js test-faults test-js-and-faults test-soak faults soak bench build docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,10 +30,27 @@ check: $(STAMPS)/dev $(NODE) ## lint, format, types, imports between layers, siz
 	$(BIN)/lint-imports
 	npm run --silent check --prefix $(JS)
 
-test: check test-python test-js ## check, then every test
+test: check test-python ## check, then every test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-soak test-js-and-faults
 
 test-python: $(STAMPS)/dev $(NODE) ## the node's tests and those of the Python client (ARGS="-k name" selects)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --ignore=tests/faults $(ARGS)
+
+test-js-and-faults:
+	@$(MAKE) --no-print-directory test-js test-faults
+
+test-faults: $(STAMPS)/dev $(NODE) ## the short run of the fault suite
+	$(BIN)/python -m pytest tests/faults $(ARGS)
+
+test-soak: $(STAMPS)/dev
+	$(BIN)/python -m tests.faults.soak --minutes 5
+
+faults: $(STAMPS)/dev $(NODE) ## the long run of the fault suite: 1,000,000 calls, full crowds (LAMBDAMESH_FAULTS_SEED=N repeats one)
+	LAMBDAMESH_FAULTS=full $(BIN)/python -m pytest --timeout=3600 -s tests/faults $(ARGS)
+	$(BIN)/python -m tests.faults --calls 1000000 $(ARGS)
+
+soak: $(STAMPS)/dev ## an hour of churn: memory, descriptors, tasks, blocks of the loop (ARGS="--minutes 5")
+	$(BIN)/python -m tests.faults.soak $(or $(ARGS),--minutes 60)
 
 test-js: $(STAMPS)/dev $(NODE) $(STAMPS)/chromium ## the JavaScript client's, in Node and in Chromium
 	npm run --silent vitest --prefix $(JS)

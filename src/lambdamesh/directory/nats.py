@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import random
 import time
 from collections.abc import Callable
@@ -122,7 +123,9 @@ class Nats(Known):
     # -- sessions -----------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        # Imported here, and not with this module: nodes that have no NATS start without its client.
+        # Imported here, and not with this module: nodes that have no NATS start without its client. It takes a while,
+        # in which others have their turn.
+        await asyncio.to_thread(importlib.import_module, "lambdamesh.directory.nats_session")
         from lambdamesh.directory import nats_session
         from lambdamesh.directory.nats_claim import Claim, Listener, Taken
 

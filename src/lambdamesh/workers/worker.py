@@ -71,7 +71,7 @@ class Worker:
         try:
             await self._be(assignment, fds)
         except (ConfigError, StateError) as error:
-            await self._fail(str(error))
+            self._channel.say(Failed(str(error)))
             return os.EX_CONFIG
         return 0
 
@@ -117,11 +117,6 @@ class Worker:
 
     def _hand_over(self, assignment: Assignment, worker: int, sock: socket.socket) -> bool:
         return worker < assignment.workers and self._channel.say(HandOver(worker), (sock.fileno(),))
-
-    async def _fail(self, why: str) -> None:
-        self._channel.say(Failed(why))
-        # What has been said is on its way once the loop has had its turn.
-        await asyncio.sleep(0)
 
     # -- orders -------------------------------------------------------------------------------------------------
 
