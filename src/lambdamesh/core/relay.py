@@ -79,7 +79,12 @@ class Relay:
         self.counters.calls += 1
         flight = self._flight(call, answer, provider)
         flight.slot = self.wheel.add(flight, now + call.timeout_s)
-        flight.number = _sent(flight, provider, call)
+        try:
+            flight.number = provider.call(call, flight)
+        except MemoryError:
+            # It was not sent, and nobody may answer it a second time when its deadline passes.
+            flight.slot.pop(flight, None)
+            raise
         return flight
 
     def _flight(self, call: Call, answer: Answer, provider: Provider | None) -> Flight:
@@ -122,7 +127,11 @@ class Relay:
         flight.slot = self.wheel.add(flight, now + call.timeout_s)
         if not seat.is_up:
             flight.hold(call)
-        flight.number = _sent(flight, link, call)
+        try:
+            flight.number = link.call(call, flight)
+        except MemoryError:
+            flight.slot.pop(flight, None)
+            raise
         return flight if flight.number else None
 
     def _notify_elsewhere(self, call: Call, answer: Answer, now: float) -> Flight | None:
@@ -209,15 +218,6 @@ class Relay:
         if call.at_holder:
             return self._registry.departure(call.lambda_id, now)
         return self._registry.absence(call.lambda_id, now)
-
-
-def _sent(flight: Flight, provider: Provider, call: Call) -> int:
-    try:
-        return provider.call(call, flight)
-    except MemoryError:
-        # It was not sent, and nobody may answer it a second time when its deadline passes.
-        flight.slot.pop(flight, None)
-        raise
 
 
 def _makes_room(provider: Provider, now: float) -> bool:

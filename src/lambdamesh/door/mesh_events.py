@@ -104,15 +104,14 @@ class MeshEvents:
         """Have those places tell that are wanted. The other workers of this node are from the first: no event of the
         node is to be missed by a stream that has begun.
         """
-        if not self._is_armed:
+        if self._follow() and not self._is_armed:
             self._is_armed = True
-            self._look(now)
+            self._wheel.add(self, now + _LOOK_S)
 
     def stop(self) -> None:
         """Tell nobody any more, and have nobody tell: links are to become quiet."""
         self._is_stopping = True
-        for question in self._followed.values():
-            question.cancel()
+        self._follow()
         followers, self._followers = tuple(self._followers.values()), {}
         for follower in followers:
             follower.fault(Draining("this node is going down"))
@@ -165,20 +164,20 @@ class MeshEvents:
 
     def expire(self, now: float) -> None:
         """Time to look who tells and who listens (``Expiring``)."""
-        self._look(now)
+        self._is_armed = False
+        self.start(now)
 
-    def _look(self, now: float) -> None:
-        wanted = self._wanted()
+    def _follow(self) -> bool:
+        """Have those tell that are wanted, and no others; return whether to look again whether they do."""
+        wanted = () if self._is_stopping else self._wanted()
         for place in tuple(self._followed):
             if place not in wanted:
                 self._followed.pop(place).cancel()
                 self._following.discard(place)
         for place in wanted:
-            if place not in self._followed and not self._is_stopping:
+            if place not in self._followed:
                 self._begin(place)
-        self._is_armed = bool(wanted) and not self._is_stopping
-        if self._is_armed:
-            self._wheel.add(self, now + _LOOK_S)
+        return bool(wanted) or (self._of_mesh.has_subscribers and not self._is_stopping)
 
     def _wanted(self) -> tuple[int, ...]:
         """Which places have to tell, for somebody here to hear it."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from lambdamesh.errors import LambdaError, LambdaLost, MeshError
+from lambdamesh.protocol.answer import Pending
+from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.json_rpc import Session
 from lambdamesh.protocol.session import Bounds, SessionCounters
-from tests.unit.fakes import TEXT, FakeSeat, Told, World
+from tests.unit.fakes import TEXT, FakeProvider, FakeSeat, Told, World
 
 
 class Boom(Exception):
@@ -127,3 +129,19 @@ def test_a_session_reads_on() -> None:
     session.receive(b'{"id":1,"result":1}{"id":2,"result":2}', True)
     buggy.check(None)
     assert buggy.told.raw == b"2"
+
+
+class Starved(FakeProvider):
+    """A provider whose message there is no memory for."""
+
+    def call(self, call: Call, answer: Pending) -> int:
+        raise MemoryError
+
+
+def test_a_call_that_there_was_no_memory_for_is_answered_by_whoever_hears_of_it_and_nobody_else() -> None:
+    world, told = World(), Told()
+    world.open(seat=FakeSeat(Starved()))
+    with pytest.raises(MemoryError):
+        world.call(told, timeout_s=1.0)
+    world.pass_time(2.0)
+    assert told.outcomes == 0, "its deadline is not told: the door has answered"

@@ -17,6 +17,7 @@ from lambdamesh.core.words import (
     ReleaseWords,
 )
 from lambdamesh.errors import LambdaGone, LambdaLost, PeerUnreachable, Recovering
+from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.json_rpc_2_calls import LambdaCalls
 from lambdamesh.protocol.session import Bounds, SessionCounters
 from tests.unit.core.meshed import AFAR, C, D, FakeLink, Node, Outcome, sent
@@ -126,6 +127,28 @@ def test_it_is_evicted_as_far_as_its_home_has_counted(epoch: int, is_evicted: bo
     assert (AFAR in node.registry.live) is not is_evicted
     assert [reason in fault.message for fault in told.faults] == [True] * is_evicted
     node.told(C, "evict", EvictWords("nonsense", 9, code))
+
+
+def test_calls_that_wait_for_a_lambda_that_has_moved_go_to_its_home() -> None:
+    node = Node()
+    node.leave(holding(node, epoch=5, grace_s=15.0), text=AFAR)
+    waiting = Told()
+    node.call(waiting, text=AFAR, body=b'"waits"')
+    node.told(C, "evict", EvictWords(NAME, 5, 4409))
+    link = node.links.to[C]
+    assert [(call.body, call.passages, call.at_holder) for call in link.passed] == [(b'"waits"', 0, False)]
+    link.answers("late")
+    assert waiting.raw == b'"late"'
+
+
+def test_what_has_moved_is_not_gone() -> None:
+    node = Node()
+    holding(node, epoch=5)
+    node.told(C, "evict", EvictWords(NAME, 5, 4409))
+    late = Told()
+    node.relay.call(Call(AFAR, b'"m"', b"1", 60.0, at_holder=True), late, node.now)
+    assert isinstance(late.error, Recovering)
+    assert left(node.links.to[C]) == [], "its home knows"
 
 
 # -- what a home is told -----------------------------------------------------------------------------------------

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from lambdamesh.core.clock import Clock
+from lambdamesh.core.places import place_of
 from lambdamesh.core.survey import Others
 from lambdamesh.door.events import Events
 from lambdamesh.door.mesh_events import MeshEvents
-from lambdamesh.errors import BadRequest, MeshError, Overloaded
+from lambdamesh.errors import BadRequest, Draining, MeshError, Overloaded
 from lambdamesh.protocol.link_exchange import Cancellable
 from tests.unit.core.meshed import C, D, FakeLink, Node
 from tests.unit.door.test_events import Reader
-from tests.unit.fakes import NOW_MS, TEXT
+from tests.unit.fakes import MACHINE, NOW_MS, TEXT
+
+SIBLING = place_of(MACHINE, 1)
 
 
 class Follower:
@@ -49,12 +52,15 @@ class Follower:
 class Stage:
     """A node whose events are published to whoever follows it, and that follows two others."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1, machines: tuple[int, ...] = (C, D)) -> None:
+        self.machines = list(machines)
         self.node = Node()
+        self.node.registry.atlas.workers = workers
+        self.node.links.to[SIBLING] = FakeLink(SIBLING)
         self.links: dict[int, FakeLink] = {}
         clock = Clock(self.node.now, NOW_MS)
         events = Events(self.node.limits, self.node.counters, self.node.wheel, clock)
-        others = Others(self.node.asking, lambda: (C, D), 2.0)
+        others = Others(self.node.asking, lambda: tuple(self.machines), 2.0)
         of_node = Events(self.node.limits, self.node.counters, self.node.wheel, clock)
         self.mesh_events = MeshEvents(of_node, events, others, self.node.registry.atlas, self.node.wheel)
         self.node.registry.publish = self.mesh_events.publish
@@ -65,10 +71,10 @@ class Stage:
         self.mesh_events.follow(link, follower)
         return follower
 
-    def subscribe(self) -> Reader:
+    def subscribe(self, *, is_of_mesh: bool = True) -> Reader:
         reader = Reader()
         told: Any = reader
-        self.mesh_events.subscribe(told, self.node.now, is_of_mesh=True)
+        self.mesh_events.subscribe(told, self.node.now, is_of_mesh=is_of_mesh)
         return reader
 
     def tells(self, machine: int, words: bytes) -> None:
@@ -156,3 +162,68 @@ def test_where_nobody_listens_others_are_not_followed() -> None:
     stage.mesh_events.unsubscribe(reader)
     stage.node.pass_time(1.1)
     assert stage.node.links.to[C].cancelled == stage.node.links.to[D].cancelled == [1]
+
+
+def test_a_node_that_is_new_is_followed_while_somebody_listens() -> None:
+    stage = Stage(machines=())
+    stage.subscribe()
+    stage.machines.append(C)
+    stage.node.pass_time(1.1)
+    assert [topic for _, topic, _ in stage.node.links.to[C].said] == ["events"]
+
+
+# -- the workers of one node -------------------------------------------------------------------------------------
+
+
+def test_the_other_workers_of_a_node_tell_from_the_start_for_as_long_as_it_lasts() -> None:
+    stage = Stage(workers=2)
+    stage.mesh_events.start(stage.node.now)
+    link = stage.node.links.to[SIBLING]
+    assert [topic for _, topic, _ in link.said] == ["events"]
+    reader = stage.subscribe(is_of_mesh=False)
+    stage.tells(SIBLING, b'{"event":"close","fields":{"id":"x","reason":"lost"}}')
+    assert reader.events == [("close", {"id": "x", "reason": "lost"})]
+    told: Any = reader
+    stage.mesh_events.unsubscribe(told)
+    stage.node.pass_time(1.1)
+    assert link.cancelled == []
+    assert stage.node.links.to[C].said == [], "nobody listens to the mesh"
+
+
+def test_the_stream_of_a_node_has_no_events_of_others_and_that_of_the_mesh_has_all() -> None:
+    stage = Stage(workers=2)
+    of_node, of_mesh = stage.subscribe(is_of_mesh=False), stage.subscribe()
+    stage.tells(C, b'{"event":"close","fields":{"id":"x","reason":"lost"}}')
+    stage.node.open()
+    assert [(kind, fields["id"]) for kind, fields in of_node.events] == [("open", TEXT.decode())]
+    assert [(kind, fields["id"]) for kind, fields in of_mesh.events] == [("close", "x"), ("open", TEXT.decode())]
+
+
+def test_what_moves_to_another_node_has_closed_for_this_one_and_not_for_the_mesh() -> None:
+    stage = Stage(workers=2)
+    follower, sibling = stage.follow(C), stage.follow(SIBLING)
+    of_node, of_mesh = stage.subscribe(is_of_mesh=False), stage.subscribe()
+    stage.node.open()
+    stage.node.registry.release(TEXT, stage.node.links.to[D], (), to=D)
+    assert [kind for kind, _ in of_node.events] == ["open", "close"]
+    assert [kind for kind, _ in of_mesh.events] == follower.events[1:] == ["open"]
+    assert sibling.events[1:] == ["open", "close"]
+
+
+def test_what_moves_to_another_worker_has_not_closed() -> None:
+    stage = Stage(workers=2)
+    of_node = stage.subscribe(is_of_mesh=False)
+    stage.node.open()
+    stage.node.registry.release(TEXT, stage.node.links.to[SIBLING], (), to=MACHINE)
+    assert [kind for kind, _ in of_node.events] == ["open"]
+
+
+def test_a_worker_that_goes_down_leaves_no_question_open() -> None:
+    stage = Stage(workers=2)
+    stage.mesh_events.start(stage.node.now)
+    follower = stage.follow(SIBLING)
+    stage.mesh_events.stop()
+    assert stage.node.links.to[SIBLING].cancelled == [1]
+    assert [type(error) for error in follower.faults] == [Draining]
+    stage.node.pass_time(2.0)
+    assert [topic for _, topic, _ in stage.node.links.to[SIBLING].said] == ["events"]
