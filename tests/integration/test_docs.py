@@ -133,5 +133,5 @@ def test_no_document_speaks_of_what_is_not_there() -> None:
     """What comes later is told in one place, the README's status."""
     for path in DOCUMENTS:
         text = path.read_text("utf-8").partition("\n## Status")[0]
-        for word in ("--public", "--workers", "lambdamesh ticket", "dashboard"):
+        for word in ("--public", "lambdamesh ticket", "dashboard"):
             assert word not in text, (path, word)

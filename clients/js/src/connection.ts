@@ -147,7 +147,7 @@ export class Connection {
     this.#leaveSocket();
     if (this.state === "closed") return;
     if (!this.#mayRetry(why.code)) return this.#stop(why, cause);
-    const retryMs = retryAfterMs(this.#failures++, Math.random());
+    const retryMs = retryAfterMs(this.#failures++, Math.random(), this.session.requests.isAwaiting);
     if (!this.#wasOpen && this.#failures >= FIRST_TRIES) return this.#stop(why, cause);
     this.#retry = setTimeout(() => void this.#dial(), retryMs);
     this.#tell("away", { ...why, retryMs });

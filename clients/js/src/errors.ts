@@ -89,6 +89,9 @@ export const timedOut = (delivered: Delivered): CallError =>
 export const overloaded = (limit: number): CallError =>
   new CallError(`${limit} calls wait for the connection already`, { code: "overloaded", delivered: "no" });
 
+export const draining = (): CallError =>
+  new CallError("the node is going down", { code: "draining", delivered: "no" });
+
 export const closed = (reason: string): CallError =>
   new CallError(`the mesh is closed: ${reason}`, { code: "closed", delivered: "no" });
 

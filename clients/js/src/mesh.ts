@@ -4,6 +4,7 @@ import { closed } from "./errors.js";
 import { Keeper } from "./keeper.js";
 import { json } from "./messages.js";
 import { methodsOf, type Handler } from "./methods.js";
+import { PATIENCE_MS } from "./patience.js";
 import { Reader } from "./reader.js";
 import { Served, type Closing } from "./served.js";
 import { addressOf, environment, type SocketConstructor } from "./socket.js";
@@ -21,6 +22,8 @@ export interface ConnectOptions {
   grace?: number;
   /** How long a call may take where the call does not say; 60,000. */
   timeout?: number;
+  /** For how long a call is asked again that nobody was given because a node goes down or is away; 15,000, 0: not at all. */
+  patience?: number;
   /** The WebSocket to use, where the runtime has none of its own. */
   WebSocket?: SocketConstructor;
   /** Told of each state of the connection, and why it was entered. */
@@ -144,7 +147,8 @@ export class Mesh {
     const route = `POST /lambda/${encodeURIComponent(id)}/${encodeURIComponent(method)}`;
     const asked = { method: route, params: `[${json(body)}]`, notify, stream: outcome.item !== undefined };
     const timeout = options.timeout ?? this.#options.timeout ?? TIMEOUT_MS;
-    return new Calling(this.#connection.session.requests, asked, { ...options, timeout }, outcome);
+    const { patience = PATIENCE_MS } = this.#options;
+    return new Calling(this.#connection.session.requests, asked, { ...options, timeout }, outcome, patience);
   }
 }
 

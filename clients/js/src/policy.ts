@@ -24,11 +24,12 @@ export function verdictOf(code: number): Verdict {
 }
 
 const LONGEST_RETRY_MS = 30_000;
+const LONGEST_AWAITED_MS = 3_750;
 const FIRST_RETRY_MS = 500;
 
-/** U(0, min(30 s, 0.5 s x 2^failures)), in milliseconds; `chance` is in [0, 1). */
-export function retryAfterMs(failures: number, chance: number): number {
-  return chance * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
+/** U(0, min(30 s, 0.5 s x 2^failures)), in ms; 3.75 s at most where calls wait. `chance` is in [0, 1). */
+export function retryAfterMs(failures: number, chance: number, isAwaited = false): number {
+  return chance * Math.min(isAwaited ? LONGEST_AWAITED_MS : LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
 }
 
 /** Statuses of a refused `lambda.open` that may be different a moment later. */

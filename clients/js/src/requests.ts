@@ -18,6 +18,8 @@ export interface Request {
   stream?: boolean;
   /** No answer is wanted: `result` is called when it was sent. */
   notify?: boolean;
+  /** It waits for another connection where the node goes down. */
+  isPatient?: boolean;
   result(value: unknown): void;
   fault(error: CallError): void;
   item?(value: unknown): void;
@@ -28,6 +30,11 @@ export class Requests {
   readonly #now: () => number;
   readonly #waiting = new Map<number, Request>();
   readonly #sent = new Map<number, Request>();
+  /** Those that were refused, and will be started again. */
+  readonly resting = new Set<Request>();
+  /** Whether the node goes down. What is sent to it may be lost in its close, and nobody would know whether it ran. */
+  isLeft = false;
+  #isLooking = false;
   #lastId = 0;
   #send: Send | undefined;
   #ended: string | undefined;
@@ -41,7 +48,7 @@ export class Requests {
     const id = ++this.#lastId;
     if (this.#ended !== undefined) request.fault(closed(this.#ended));
     else if (isOver(request.params, MESSAGE_LIMIT_BYTES)) request.fault(tooLarge(MESSAGE_LIMIT_BYTES));
-    else if (this.#send && this.#write(id, request, this.#send)) return id;
+    else if (this.#send && !(this.isLeft && request.isPatient) && this.#write(id, request, this.#send)) return id;
     else if (this.#waiting.size >= WAITING_LIMIT) request.fault(overloaded(WAITING_LIMIT));
     else this.#waiting.set(id, request);
     return id;
@@ -50,6 +57,23 @@ export class Requests {
   /** Send a request over `send`, or not at all. */
   startNow(request: Request, send: Send): void {
     this.#write(++this.#lastId, request, send);
+  }
+
+  /** A call was refused because a node goes down: ask whether it is this one. */
+  look(): void {
+    if (!this.#send || this.#isLooking || this.isLeft) return;
+    this.#isLooking = true;
+    const looked = (isLeft: boolean): void => {
+      this.#isLooking = false;
+      this.isLeft = isLeft;
+    };
+    const fault = ({ code }: CallError): void => looked(code === "draining");
+    this.startNow({ method: "GET /readyz", params: "[]", result: () => looked(false), fault }, this.#send);
+  }
+
+  /** Whether requests wait for a connection. */
+  get isAwaiting(): boolean {
+    return this.#waiting.size > 0;
   }
 
   /** Whether the request was given to a socket, and so may have been delivered. */
@@ -80,6 +104,7 @@ export class Requests {
   /** The socket has ended: what was sent may or may not have been delivered, what waits goes on waiting. */
   detach(): void {
     this.#send = undefined;
+    this.isLeft = this.#isLooking = false;
     const sent = [...this.#sent.values()];
     this.#sent.clear();
     for (const request of sent) request.fault(lost());
@@ -89,8 +114,9 @@ export class Requests {
   end(reason: string): void {
     this.#ended = reason;
     this.detach();
-    const waiting = [...this.#waiting.values()];
+    const waiting = [...this.#waiting.values(), ...this.resting];
     this.#waiting.clear();
+    this.resting.clear();
     for (const request of waiting) request.fault(closed(reason));
   }
 

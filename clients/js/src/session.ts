@@ -162,8 +162,10 @@ export class Session {
   /** What the node says or asks itself. */
   #told({ id, method = "", params }: Message): void {
     if (id == null) return Session.#TOLD.get(method)?.(this, (params ?? {}) as Told);
+    const isEnd = method === "node.draining";
+    if (isEnd) this.requests.isLeft = true;
     const member =
-      method === "$/ping" ? '"result":null' : '"error":{"code":-32601,"message":"there is no such method"}';
+      isEnd || method === "$/ping" ? '"result":null' : '"error":{"code":-32601,"message":"there is no such method"}';
     this.#send?.(answer(id, member));
   }
 

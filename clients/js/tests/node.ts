@@ -118,6 +118,15 @@ export class Node {
     }
   }
 
+  /** Wait until it says that it goes down. */
+  async untilDraining(): Promise<void> {
+    const ends = Date.now() + PATIENCE_MS;
+    while ((await fetch(`${this.url}/readyz`)).status !== 503) {
+      if (Date.now() > ends) throw new Error("the node does not drain");
+      await new Promise((resolve) => setTimeout(resolve, 10)); // No event tells of it that every door has.
+    }
+  }
+
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#process;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;

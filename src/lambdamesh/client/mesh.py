@@ -22,8 +22,9 @@ from lambdamesh.client.handlers import RESULT_BYTES, Handler, compile_handlers
 from lambdamesh.client.hosting import Hosted
 from lambdamesh.client.opening import OPENED_AT_ONCE, open_lambda
 from lambdamesh.client.openrpc import DISCOVER, discoverer
+from lambdamesh.client.patience import PATIENCE_S
 from lambdamesh.client.reconnector import Access, Reconnector, State
-from lambdamesh.client.requests import PLAIN, AwaitedRequest, Terms, check_timeout
+from lambdamesh.client.requests import PLAIN, CallRequest, Terms, check_timeout
 from lambdamesh.client.serving import Server
 from lambdamesh.client.session import Session
 from lambdamesh.client.streams import CREDIT, Stream, StreamRequest
@@ -48,6 +49,7 @@ class Options(msgspec.Struct, frozen=True):
     on_state: Callable[[State], None] | None = None
     debug: bool = False
     threads: int | None = None
+    patience_s: float = PATIENCE_S
 
 
 class Mesh:
@@ -58,7 +60,7 @@ class Mesh:
         self._loop = asyncio.get_running_loop()
         self._threads = Threads(options.threads or DEFAULT_THREADS)
         self._server = Server(self._threads, self._drained, options.debug)
-        self._session = Session(self._server.serve, self._set_alarm)
+        self._session = Session(self._server.serve, self._set_alarm, options.patience_s)
         self._alarm: asyncio.TimerHandle | None = None
         self._reconnector = Reconnector(options.access, self._session, options.on_state or _ignore)
         self._openings = asyncio.Semaphore(OPENED_AT_ONCE)
@@ -121,7 +123,8 @@ class Mesh:
         """Call a lambda and return its result; ``type`` has it decoded with msgspec, else it is plain JSON.
 
         ``timeout`` is in seconds; ``None``: 60 s. Within a handler the call has no more time than the handler's own.
-        While the node is away the call waits for it.
+        While the node is away the call waits for it. A call that a node refused before anybody was given it, because it
+        goes down, cannot reach another or has just started, is asked again (``patience_s`` of ``connect``).
 
         Raises:
             CallError: one class for each outcome; ``delivered`` says whether it may have run.
@@ -133,7 +136,7 @@ class Mesh:
             await connection.drained()
         now = time.monotonic()
         terms = self._terms(timeout, 0, now)
-        request = AwaitedRequest(_head(lambda_id, method), _body(body), terms, now)
+        request = CallRequest(_head(lambda_id, method), _body(body), terms, now)
         self._session.ask(request, now)
         try:
             raw = await request.outcome
@@ -171,12 +174,17 @@ class Mesh:
     async def notify(self, lambda_id: str, method: str, body: Any = None) -> None:
         """Call a lambda and wait for nothing; what becomes of it is not told. A node that is away is waited for, 60 s.
 
+        One that is refused is lost: nobody hears of it.
+
         Raises:
-            CallError: the node did not come back in time, or never will.
+            CallError: the node did not come back in time, or never will; or it goes down, and stays for too long.
             TypeError: ``body`` cannot be JSON.
         """
-        while (connection := self._reconnector.connection) is None or connection.is_congested:
-            await (self._reconnector.linked() if connection is None else connection.drained())
+        while (connection := self._reconnector.connection) is None or connection.is_congested or self._session.is_left:
+            if connection is None:
+                await self._reconnector.linked()
+            else:
+                await (self._reconnector.parted() if self._session.is_left else connection.drained())
         self._session.notify(_head(lambda_id, method), _body(body))
 
     def _terms(self, timeout_s: float | None, credit: int, now: float) -> Terms:

@@ -77,12 +77,12 @@ class Backoff:
     def __init__(self) -> None:
         self._failures = 0
 
-    def pause_s(self, chance: float, grace_s: float = inf) -> float:
+    def pause_s(self, chance: float, awaited_s: float = inf) -> float:
         """Return how long to wait before the next attempt; ``chance`` is drawn from 0 to 1.
 
-        ``grace_s`` is how long calls wait for us: half of it may be waited, or 1 s.
+        ``awaited_s`` is how long calls wait for us: half of it may be waited, or 1 s.
         """
-        cap_s = max(grace_s / 2, LEAST_CAP_S)
+        cap_s = max(awaited_s / 2, LEAST_CAP_S)
         bound_s: float = min(LONGEST_PAUSE_S, cap_s, FIRST_PAUSE_S * 2 ** min(self._failures, 16))
         self._failures += 1
         return chance * bound_s

@@ -33,9 +33,10 @@ from lambdamesh.client.reconnecting import (
     verdict_of_status,
 )
 from lambdamesh.client.requests import DEFAULT_TIMEOUT_S, PLAIN, Request
+from lambdamesh.client.resting import GOING_DOWN
 from lambdamesh.client.session import Session
 from lambdamesh.client.tickets import Ticket, TicketFailed, expires_at, renew_in_s, take_ticket
-from lambdamesh.errors import CallTimeout, LambdaLost, MeshError, PeerUnreachable, Unauthorized
+from lambdamesh.errors import CallTimeout, Draining, LambdaLost, MeshError, PeerUnreachable, Unauthorized
 from lambdamesh.protocol.faults import fault
 
 log = logging.getLogger("lambdamesh.client")
@@ -94,6 +95,7 @@ class Reconnector:
         self._open_at = inf
         self._is_closing = False
         self._linked = asyncio.Event()
+        self._parted = asyncio.Event()
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.connection: Connection | None = None
         self.state = State.CONNECTING
@@ -134,6 +136,14 @@ class Reconnector:
             raise CallTimeout("the node did not come back in time", delivered="no") from None
         self._session.check()
 
+    async def parted(self) -> None:
+        """Wait until the connection to a node that goes down has ended. Raises: Draining where that takes too long."""
+        try:
+            async with asyncio.timeout(self._session.patience_s):
+                await self._parted.wait()
+        except TimeoutError:
+            raise Draining(GOING_DOWN) from None
+
     # -- attempts -----------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -149,7 +159,7 @@ class Reconnector:
                         self._end(failure.error)
                         return
                 self._tell(State.WAITING)
-                pause_s = self._backoff.pause_s(random.random(), self._session.grace_s)  # noqa: S311 -- jitter
+                pause_s = self._backoff.pause_s(random.random(), self._session.awaited_s)  # noqa: S311 -- jitter
                 await asyncio.sleep(pause_s)
         except Exception as error:
             log.exception("the connection ended by a fault of its own")
@@ -217,6 +227,7 @@ class Reconnector:
         """Watch over a connection until it ends. Raises: _Failure."""
         self._open_at = inf
         self.connection = connection
+        self._parted.clear()
         self._session.connected(connection.send)
         self._linked.set()
         reopening = asyncio.create_task(self._reopen(connection))
@@ -230,6 +241,7 @@ class Reconnector:
             self.connection = None
             self._linked.clear()
             self._session.disconnected(f"the connection to the node ended ({ending.code} {ending.reason})")
+            self._parted.set()
             connection.abort()
         self._backoff.lasted(time.monotonic() - self._open_at)
         raise _Failure(verdict_of_close(ending.code), close_error(ending.code, ending.reason))

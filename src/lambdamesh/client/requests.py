@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from lambdamesh.client.patience import Patience
 from lambdamesh.errors import MeshError
 
 SLACK_S = 0.25
@@ -33,10 +34,10 @@ class Request:
     """A request; subclasses say what becomes of its outcome.
 
     ``head`` is everything of the message from ``"method"`` up to the body, ``tail`` what closes the params.
-    ``number`` is 0 until it was sent.
+    ``number`` is 0 until it was sent. ``patience`` is ``None`` until it was refused in a way that passes.
     """
 
-    __slots__ = ("body", "deadline_at", "head", "number", "tail", "terms")
+    __slots__ = ("body", "deadline_at", "head", "number", "patience", "tail", "terms")
 
     def __init__(self, head: bytes, body: bytes, terms: Terms, now: float, tail: bytes = b"]") -> None:
         self.head = head
@@ -44,13 +45,14 @@ class Request:
         self.tail = tail
         self.terms = terms
         self.number = 0
+        self.patience: Patience | None = None
         timeout_s = terms.timeout_s
         self.deadline_at = now + (DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s)
 
     def message(self, number: int, now: float) -> bytes:
         """Write the message that asks it. ``now`` is monotonic seconds."""
         self.number = number
-        if self.terms is PLAIN:
+        if self.terms is PLAIN and self.patience is None:
             return b'{"jsonrpc":"2.0","id":%d,%b%b%b}' % (number, self.head, self.body, self.tail)
         meta = self._meta(now)
         return b'{"jsonrpc":"2.0","id":%d,%b%b%b,"meta":{%b}}' % (number, self.head, self.body, self.tail, meta)
@@ -58,13 +60,22 @@ class Request:
     def _meta(self, now: float) -> bytes:
         timeout_s, credit, traceparent = self.terms
         parts = []
-        if timeout_s is not None:
-            parts.append(b'"timeout_ms":%d' % max(round((self.deadline_at - now) * 1000), 1))
+        if timeout_s is not None or self.patience is not None:
+            parts.append(b'"timeout_ms":%d' % max(round(self._left_s(now) * 1000), 1))
         if credit:
             parts.append(b'"stream":true,"credit":%d' % credit)
         if traceparent:
             parts.append(b'"traceparent":' + msgspec.json.encode(traceparent))
         return b",".join(parts)
+
+    def _left_s(self, now: float) -> float:
+        """How long the node is to wait."""
+        return self.deadline_at - now
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it is asked again where it was refused before anybody was given it."""
+        return False
 
     def result(self, raw: bytes) -> None:
         """It ended well; ``raw`` is JSON text."""
@@ -98,6 +109,13 @@ class AwaitedRequest(Request):
         """It ended in ``error``."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
+
+
+class CallRequest(AwaitedRequest):
+    """A call of a lambda."""
+
+    __slots__ = ()
+    is_repeatable = True
 
 
 def check_timeout(timeout_s: float | None) -> None:

@@ -6,6 +6,7 @@ what happens between the two is decided here: which requests wait, which are los
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from math import inf
 from typing import Any
@@ -25,8 +26,11 @@ from lambdamesh.client.envelopes import (
 )
 from lambdamesh.client.faults import RPC_METHOD_NOT_FOUND, ClientClosed, Reply, copy_of, encode_reply, read_fault
 from lambdamesh.client.hosting import End, Hosted, Served
+from lambdamesh.client.looking import Look
+from lambdamesh.client.patience import PATIENCE_S
 from lambdamesh.client.requests import SLACK_S, Request
-from lambdamesh.errors import CallTimeout, LambdaLost, MeshError, Overloaded
+from lambdamesh.client.resting import Resting
+from lambdamesh.errors import CallTimeout, Draining, LambdaLost, MeshError, Overloaded
 from lambdamesh.protocol.json_text import NULL
 
 WAITING_REQUESTS = 1024
@@ -41,16 +45,27 @@ Serve = Callable[[Served, Any, bytes], None]
 class Session:
     """Requests to the node, and calls from it. ``serve`` is given each call with its handler and its params.
 
-    ``requests`` are those in flight by number, ``hosted`` our lambdas by id. ``on_deadline`` is told when the earliest
-    deadline has moved to an earlier time: ``expire`` is wanted then.
+    ``requests`` are those in flight by number, ``hosted`` our lambdas by id. ``is_left`` is whether the node goes down,
+    so that calls wait for the next connection. ``on_deadline`` is told when the earliest deadline has moved to an
+    earlier time: ``expire`` is wanted then. ``patience_s`` is how long a call is asked again whose refusal passes.
     """
 
-    def __init__(self, serve: Serve, on_deadline: Callable[[float], None] = lambda _at: None) -> None:
+    def __init__(
+        self,
+        serve: Serve,
+        on_deadline: Callable[[float], None] = lambda _at: None,
+        patience_s: float = PATIENCE_S,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._serve = serve
         self._on_deadline = on_deadline
         self._send: Callable[[bytes], None] | None = None
         self._number = 0
         self._waiting: dict[Request, None] = {}
+        self.patience_s = patience_s
+        self._resting = Resting(patience_s, chance)
+        self._is_looking = False
+        self.is_left = False
         self._earliest_at = inf
         self._kept_answers = 0
         self._kept_bytes = 0
@@ -61,9 +76,10 @@ class Session:
     # -- the connection -----------------------------------------------------------------------------------------
 
     @property
-    def grace_s(self) -> float:
-        """How long calls for our lambdas wait for us: the smallest of their graces; infinite where none waits."""
-        return min((hosted.given_s for hosted in self.hosted.values() if hosted.given_s), default=inf)
+    def awaited_s(self) -> float:
+        """How long calls wait for a connection: those for our lambdas their graces, our own half of our patience."""
+        ours_s = self.patience_s / 2 if self.patience_s and self._waiting else inf
+        return min(ours_s, *(hosted.given_s for hosted in self.hosted.values() if hosted.given_s), inf)
 
     @property
     def is_connected(self) -> bool:
@@ -73,6 +89,7 @@ class Session:
     def connected(self, send: Callable[[bytes], None]) -> None:
         """There is a connection; ``flush`` sends what has waited for it."""
         self._send = send
+        self._is_looking = self.is_left = False
 
     def flush(self, now: float) -> None:
         """Send the requests that have waited."""
@@ -86,6 +103,8 @@ class Session:
 
     def _lose(self, error: MeshError) -> None:
         self._send = None
+        self._is_looking = self.is_left = False
+        self._waiting |= dict.fromkeys(self._resting.leave())
         lost, self.requests = self.requests, {}
         for request in lost.values():
             request.fault(copy_of(error))
@@ -108,6 +127,7 @@ class Session:
         waiting, self._waiting = self._waiting, {}
         for request in waiting:
             request.fault(copy_of(refusal))
+        self._resting.close(refusal)
         for hosted in tuple(self.hosted.values()):
             self.forget(hosted, End(1000, refusal.message))
 
@@ -117,8 +137,11 @@ class Session:
         """Send a request, or have it wait for a connection.
 
         Raises:
-            MeshError: no connection will come any more, or as many wait for it as may (``Overloaded``).
+            MeshError: no connection will come any more, or as many wait as may (``Overloaded``, ``Draining``).
         """
+        if self.is_left and request.is_repeatable:
+            self._watch(self._resting.park(request, now))
+            return
         if self._send is not None:
             self._ask(request, now)
             return
@@ -151,6 +174,7 @@ class Session:
     def withdraw(self, request: Request) -> None:
         """Forget a request, and tell the node that nobody waits for it."""
         self._waiting.pop(request, None)
+        self._resting.discard(request)
         if self.requests.get(request.number) is request:
             del self.requests[request.number]
             if self._send is not None:
@@ -177,9 +201,39 @@ class Session:
             if request.overdue(now):
                 self.withdraw(request)
                 request.fault(CallTimeout("the deadline passed before the answer came"))
+        self._resting.expire(now)
+        for request in self._resting.due(now):
+            self._ask_again(request, now)
         self._earliest_at = inf
         both = (*self._waiting, *self.requests.values())
         self._watch(min((request.deadline_at for request in both), default=inf))
+        self._watch(self._resting.earliest_at)
+
+    # -- refusals that pass -------------------------------------------------------------------------------------
+
+    def _refused(self, request: Request, error: MeshError, now: float) -> None:
+        """Have a request rest whose refusal passes; else it has ended."""
+        request.deadline_at -= SLACK_S
+        due_at = self._resting.rest(request, error, now)
+        if due_at is None:
+            request.fault(error)
+            return
+        self._watch(due_at)
+        if isinstance(error, Draining) and not (self._is_looking or self.is_left):
+            # Another node may have said so, or this one.
+            self._is_looking = True
+            self._ask(Look(self._looked, now), now)
+
+    def _looked(self, is_going_down: bool) -> None:
+        # What was sent to a node that closes is lost, and nobody knows whether it ran: nothing more is.
+        self._is_looking = False
+        self.is_left = is_going_down
+
+    def _ask_again(self, request: Request, now: float) -> None:
+        try:
+            self.ask(request, now)
+        except MeshError as error:
+            request.fault(error)
 
     # -- messages -----------------------------------------------------------------------------------------------
 
@@ -197,7 +251,7 @@ class Session:
                 if not error or bytes(error) == NULL:
                     request.result(message.result)
                 else:
-                    request.fault(read_fault(bytes(error)))
+                    self._refused(request, read_fault(bytes(error)), now)
         elif message.meta is not None:
             self._called(message, now)
         else:
@@ -257,6 +311,10 @@ class Session:
         if served is not None:
             served.credit += word.add
             served.more()
+
+    def _draining(self, message: Message, now: float) -> None:
+        self.is_left = self.patience_s > 0
+        self._ping(message, now)
 
     def _closed(self, message: Message, now: float) -> None:
         word = decode_word(message.params)
@@ -338,4 +396,5 @@ _WORDS: dict[str, Callable[[Session, Message, float], None]] = {
     "$/credit": Session._credit,
     "$/ping": Session._ping,
     "lambda.closed": Session._closed,
+    "node.draining": Session._draining,
 }

@@ -22,14 +22,24 @@ _GRANT = CREDIT // 2
 class StreamRequest(Request):
     """The side of the session: items that have come and were not taken, and how the stream ended."""
 
-    __slots__ = ("ending", "items", "last", "waiter")
+    __slots__ = ("ending", "has_begun", "items", "last", "waiter")
 
     def __init__(self, head: bytes, body: bytes, terms: Terms, now: float) -> None:
         super().__init__(head, body, terms, now)
         self.items: deque[bytes] = deque()
+        self.has_begun = False
         self.ending: MeshError | None = None
         self.last: bytes | None = None
         self.waiter: asyncio.Future[None] | None = None
+
+    def _left_s(self, now: float) -> float:
+        """Its deadline is a silence: however long the first item took to ask for, each later one has all of it."""
+        return DEFAULT_TIMEOUT_S if self.terms.timeout_s is None else self.terms.timeout_s
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Before its first item."""
+        return not self.has_begun
 
     def result(self, raw: bytes) -> None:
         """It has ended well."""
@@ -39,6 +49,7 @@ class StreamRequest(Request):
     def item(self, raw: bytes, now: float) -> None:
         """One value; the deadline is the longest silence between two."""
         self.items.append(raw)
+        self.has_begun = True
         self._restart(now)
         self.wake()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from lambdamesh.client.envelopes import call_head
 from lambdamesh.client.hosting import Hosted, Served
+from lambdamesh.client.patience import PATIENCE_S
 from lambdamesh.client.requests import PLAIN, Request, Terms
 from lambdamesh.client.session import Session
 from lambdamesh.errors import MeshError
@@ -42,12 +44,15 @@ class Asked(Request):
 class World:
     """A session; ``sent`` are the messages that went out, ``served`` the calls that a handler was asked to answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = PATIENCE_S, chance: Callable[[], float] = lambda: 0.5) -> None:
         self.sent: list[dict[str, Any]] = []
         self.served: list[tuple[Served, Any, bytes]] = []
         self.alarms: list[float] = []
         self.session = Session(
-            lambda served, handler, params: self.served.append((served, handler, bytes(params))), self.alarms.append
+            lambda served, handler, params: self.served.append((served, handler, bytes(params))),
+            self.alarms.append,
+            patience_s,
+            chance,
         )
 
     def connect(self) -> None:

@@ -352,7 +352,7 @@ def test_lone_surrogates_pass(world: World) -> None:
 
 def test_the_smallest_grace_counts_and_none_does_not() -> None:
     world = World()
-    assert world.session.grace_s == inf
+    assert world.session.awaited_s == inf
     for lambda_id, given_s in (("a", 30.0), ("b", 15.0), ("c", 0.0)):
         world.open(lambda_id).given_s = given_s
-    assert world.session.grace_s == 15.0
+    assert world.session.awaited_s == 15.0

@@ -67,6 +67,56 @@ describe("a lost connection", () => {
     await own.stop();
   });
 
+  test("calls wait for a provider on its way back, and where the node is away", async () => {
+    const own = await Node.start();
+    const { WebSocket, network } = cuttable();
+    const { onstate, until } = watched();
+    const provider = await connect(own.ws, { WebSocket });
+    const caller = await connect(own.ws, { onstate });
+    const fn = await provider.expose({ test: (body: unknown) => body });
+    network.isDown = true;
+    await own.crash();
+    const meanwhile = caller.call(fn.id, "test", "meanwhile");
+    const back = until("open");
+    await own.up();
+    await back;
+    const later = caller.call(fn.id, "test", "later");
+    const hasty = await connect(own.ws, { patience: 0 });
+    await expect(hasty.call(fn.id, "test")).rejects.toMatchObject({ code: "recovering", delivered: "no" });
+    network.isDown = false;
+    expect(await Promise.all([meanwhile, later])).toEqual(["meanwhile", "later"]);
+    await Promise.all([provider, caller, hasty].map((mesh) => mesh.close()));
+    await own.stop();
+  });
+
+  test("no call fails while the own node drains and restarts", async () => {
+    const own = await Node.start();
+    const [began, answer] = [deferred<void>(), deferred<string>()];
+    const provider = await connect(own.ws);
+    const caller = await connect(own.ws);
+    const runs: unknown[] = [];
+    const fn = await provider.expose({
+      slow: () => (began.resolve(), answer.promise),
+      test: (body: unknown) => (runs.push(body), body),
+    });
+    const slow = caller.call(fn.id, "slow");
+    await began.promise;
+    const drained = own.drain();
+    await own.untilDraining();
+    const numbers = Array.from({ length: 20 }, (_, number) => number);
+    const calls = Promise.all(numbers.map((number) => caller.call(fn.id, "test", number)));
+    // Behind the others on the same socket, and with no time to be asked again: they were refused as well.
+    await expect(caller.call(fn.id, "test", -1, { timeout: 500 })).rejects.toMatchObject({ delivered: "no" });
+    answer.resolve("before");
+    expect(await slow).toBe("before");
+    await drained;
+    await own.up();
+    expect(await calls).toEqual(numbers);
+    expect(runs.sort((a, b) => Number(a) - Number(b))).toEqual(numbers);
+    await Promise.all([provider, caller].map((mesh) => mesh.close()));
+    await own.stop();
+  });
+
   test("deleted: the lambda ends, the connection stays", async () => {
     const mesh = await join();
     const fn = await mesh.expose({});

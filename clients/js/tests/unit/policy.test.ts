@@ -20,6 +20,10 @@ test("the time between tries doubles up to 30 s, at random", () => {
   expect(retryAfterMs(3, 0.5)).toBe(2000);
 });
 
+test("where calls wait it is soon", () => {
+  expect([0, 2, 3, 2000].map((n) => retryAfterMs(n, 1, true))).toEqual([500, 2000, 3750, 3750]);
+});
+
 test("refusals that pass", () =>
   expect([400, 403, 404, 410, 429, 502, 503, 504, undefined].map(isPassing)).toEqual([
     false,
