@@ -34,6 +34,7 @@ from lambdamesh.core.words import (
     PlacedWords,
     ReleaseWords,
     TakeWords,
+    Turn,
 )
 from lambdamesh.errors import LambdaLost, MeshError
 from lambdamesh.protocol.call import Call
@@ -49,6 +50,8 @@ class Claims:
     ) -> None:
         self._registry = registry
         self._home_of = registry.home_of
+        # No two runs of a worker begin in the same microsecond.
+        self._turn: Turn = (int(relay.time() * 1e6), 0)
         self._relay = relay
         self._homes = homes
         self._asking = asking
@@ -90,7 +93,9 @@ class Claims:
             self._homes.take(taker)
             return
         self._arriving.setdefault(claim.text, []).append(taker)
-        words = TakeWords(claim.text.decode(), claim.shown.decode("latin-1"), claim.door, list(keep))
+        self._turn = (self._turn[0], self._turn[1] + 1)
+        shown = claim.shown.decode("latin-1")
+        words = TakeWords(claim.text.decode(), shown, claim.door, list(keep), self._turn)
         home, within_s = self._home_of(claim.text), self._limits.ask_timeout_s
         self._asking.ask(home, "take", words, lambda outcome: self._placed(taker, outcome), within_s)
 
@@ -107,7 +112,8 @@ class Claims:
                 # The home may have said yes, and nobody heard it.
                 held = self._registry.live.get(text)
                 epoch = ANY_EPOCH if held is None else held.epoch
-                self._asking.tell(self._home_of(text), "left", LeftWords(text.decode(), ANY_EPOCH, 0, epoch))
+                left = LeftWords(text.decode(), ANY_EPOCH, 0, epoch, turn=self._turn)
+                self._asking.tell(self._home_of(text), "left", left)
             return
         number = words.number
         if number is None:
@@ -166,7 +172,7 @@ class Claims:
         theirs = registry.abroad.get(machine_of(place), ())
         held = [registry.live[text] for text in theirs if self._home_of(text) == place]
         arriving = [text.decode() for text in self._arriving if self._home_of(text) == place]
-        words = HoldingWords([(one.id.decode(), one.epoch, one.proof) for one in held], arriving)
+        words = HoldingWords([(one.id.decode(), one.epoch, one.proof) for one in held], arriving, self._turn)
         return "holding", msgspec.json.encode(words)
 
     def homes(self) -> Collection[int]:
@@ -178,7 +184,7 @@ class Claims:
         if self._asking is None or held.id in self._arriving:
             # Whether a socket that is about to take it gets it decides whether it has left.
             return
-        words = LeftWords(held.id.decode(), held.epoch, held.last_number)
+        words = LeftWords(held.id.decode(), held.epoch, held.last_number, turn=self._turn)
         if reason == DRAINED and held.grace_s > 0:
             words.grace_s, words.code, words.headers = held.grace_s, held.code, msgspec.Raw(held.headers)
         self._asking.tell(self._home_of(held.id), "left", words)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from lambdamesh.core.ports import Provider, Seat
 from lambdamesh.core.reopening import Claim
 from lambdamesh.core.wheel import Slot
+from lambdamesh.core.words import NO_TURN
 from lambdamesh.errors import MeshError
 
 if TYPE_CHECKING:
@@ -99,11 +100,11 @@ class Lambda:
 class Away:
     """A lambda whose home this is and that the worker at ``place`` holds.
 
-    ``number`` is that of its last call when it was placed there. While it moves (``mover`` is whoever gets it), calls
-    wait here, and so do those in ``movers`` who want it next.
+    ``number`` is that of its last call when it was placed there, ``turn`` where its holder stood when it asked for it.
+    While it moves (``mover`` is whoever gets it), calls wait here, and so do those in ``movers`` who want it next.
     """
 
-    __slots__ = ("epoch", "id", "left", "mover", "movers", "number", "place", "waiting")
+    __slots__ = ("epoch", "id", "left", "mover", "movers", "number", "place", "turn", "waiting")
 
     def __init__(self, text: bytes, place: int, epoch: int, number: int = 0) -> None:
         self.id = text
@@ -114,6 +115,7 @@ class Away:
         self.waiting: list[Waiting] | None = None
         self.mover: Taker | None = None
         self.movers: deque[Taker] = deque()
+        self.turn = NO_TURN
 
 
 class Placing:

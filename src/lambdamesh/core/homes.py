@@ -29,6 +29,7 @@ from lambdamesh.core.words import (
     PendingWords,
     ReleasedWords,
     ReleaseWords,
+    is_before,
 )
 from lambdamesh.errors import LambdaGone, MeshError, PeerUnreachable, Recovering
 from lambdamesh.protocol.call import Call
@@ -123,6 +124,7 @@ class Homes:
         elif away is None:
             self._give(taker)
         elif away.place == taker.place:
+            away.turn = taker.turn
             taker.granted(self._placing(taker, 0, away.epoch), is_new_here=False)
         else:
             self._move(away, taker)
@@ -136,6 +138,7 @@ class Homes:
             return
         placing = self._placing(taker, placing.number, placing.epoch)
         away = self._note(Away(text, taker.place, placing.epoch, placing.number))
+        away.turn = taker.turn
         # Those whose calls end because of the move may call at once: they wait until it is done.
         away.mover = taker
         released = registry.release(text, taker.link, taker.keep, to=machine_of(taker.place))
@@ -199,6 +202,7 @@ class Homes:
         else:
             if taker.link is not None:
                 away.place, away.epoch, away.number = taker.place, placing.epoch, number
+                away.turn = taker.turn
                 self._note(away)
             taker.granted(placing, is_new_here=True)
             taker.deliver(waiting, now)
@@ -217,7 +221,7 @@ class Homes:
     def left(self, place: int, words: LeftWords) -> None:
         """A lambda has closed at its holder."""
         away = self._registry.away.get(words.id.encode())
-        if away is None or away.mover is not None or away.place != place:
+        if away is None or away.mover is not None or away.place != place or is_before(words.turn, away.turn):
             return
         if words.epoch == away.epoch and words.grace_s > 0:
             self._drop(away)
@@ -237,13 +241,16 @@ class Homes:
         self._abandon(place, arriving)
         for text in tuple(self._held_by.get(place, ())):
             away = self._registry.away[text]
-            if away.mover is None and text not in told and text not in arriving:
+            has_left = text not in told and text not in arriving and not is_before(words.turn, away.turn)
+            if away.mover is None and has_left:
                 self._drop(away)
                 self._end(away, self._last_number(away))
         for text, (epoch, proof) in told.items():
             if self._registry.home_of(text) == self._registry.here:
                 is_proven = self.proofs.is_right(proof, text, place, epoch)
-                self._hear_of(place, text, epoch, is_proven=is_proven, is_arriving=text in arriving)
+                away_then = self._registry.away.get(text)
+                is_old = away_then is not None and is_before(words.turn, away_then.turn)
+                self._hear_of(place, text, epoch, is_proven=is_proven, is_arriving=is_old or text in arriving)
 
     def _abandon(self, place: int, arriving: Collection[bytes]) -> None:
         """A link to ``place`` has come up anew: whoever asked over the one before does not hear the answer."""

@@ -147,7 +147,7 @@ class Reception:
 
     def _take(self, link: Link, words: TakeWords, answer: Inbound) -> None:
         taker = NodeTaker(self._relay, self._claim_of(words), link, link.place, answer)
-        taker.keep = words.keep
+        taker.keep, taker.turn = words.keep, words.turn
         self._homes.take(taker)
 
     def _release(self, link: Link, words: ReleaseWords, answer: Inbound) -> None:

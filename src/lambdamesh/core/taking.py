@@ -13,7 +13,7 @@ from lambdamesh.core.ports import Linked, Provider, Seat
 from lambdamesh.core.registry import Registry
 from lambdamesh.core.relay import Relay
 from lambdamesh.core.reopening import Claim
-from lambdamesh.core.words import PlacedWords
+from lambdamesh.core.words import NO_TURN, PlacedWords, Turn
 from lambdamesh.errors import MeshError
 from lambdamesh.protocol.answer import Answer
 from lambdamesh.protocol.call import Call
@@ -38,6 +38,7 @@ class Taker(Protocol):
 
     claim: Claim
     keep: Collection[int]
+    turn: Turn
 
     @property
     def is_there(self) -> bool:
@@ -69,6 +70,7 @@ class SocketTaker:
 
     is_there = True
     link: Linked | None = None
+    turn = NO_TURN
 
     def __init__(self, relay: Relay, registry: Registry, claim: Claim, seat: Seat, taken: Taken) -> None:
         self._relay = relay
@@ -110,6 +112,7 @@ class NodeTaker:
         self._answer = answer
         self.claim = claim
         self.keep: Collection[int] = ()
+        self.turn = NO_TURN
         self.link: Linked | None = link
         self._to: Linked = link
         self.place = place

@@ -22,6 +22,20 @@ class GrantWords(msgspec.Struct, frozen=True, gc=False):
     pending: list[int] = []
 
 
+Turn = tuple[int, int]
+"""Where a worker stands that takes lambdas of others: which run of it this is, and how many it has asked for.
+
+Between two places there are two links for a moment now and then, and a word on one may overtake a word on the other:
+what was said before the worker asked for a lambda says nothing of that lambda.
+"""
+NO_TURN: Turn = (0, 0)
+
+
+def is_before(word: Turn, taken: Turn) -> bool:
+    """Whether a worker said a word before it asked for what it has ``taken``; not known of two runs of it."""
+    return word[0] == taken[0] and word[1] < taken[1]
+
+
 class TakeWords(msgspec.Struct, frozen=True, gc=False):
     """``take``, to a home: the socket has answered ``open`` and keeps the calls in ``keep``."""
 
@@ -29,6 +43,7 @@ class TakeWords(msgspec.Struct, frozen=True, gc=False):
     key: str
     door: str
     keep: list[int] = []
+    turn: Turn = NO_TURN
 
 
 class PlacedWords(msgspec.Struct, frozen=True, gc=False):
@@ -89,6 +104,7 @@ class LeftWords(msgspec.Struct, gc=False):
     grace_s: float = 0.0
     code: str = ""
     headers: msgspec.Raw = msgspec.Raw(b"{}")
+    turn: Turn = NO_TURN
 
 
 class HoldingWords(msgspec.Struct, frozen=True, gc=False):
@@ -100,6 +116,7 @@ class HoldingWords(msgspec.Struct, frozen=True, gc=False):
     lambdas: list[tuple[str, int, str]] = []
     """Id, epoch and proof of each."""
     arriving: list[str] = []
+    turn: Turn = NO_TURN
 
 
 class EvictWords(msgspec.Struct, frozen=True, gc=False):

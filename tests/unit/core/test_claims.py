@@ -90,7 +90,8 @@ def test_what_is_no_id_is_decided_here() -> None:
 def test_a_socket_has_the_lambda_once_its_home_says_so() -> None:
     node = Node()
     seat, taken = node.take(AFAR, keep=(3,))
-    assert node.links.to[C].words("ask", "take", TakeWords) == [TakeWords(NAME, "right", "local", [3])]
+    [words] = node.links.to[C].words("ask", "take", TakeWords)
+    assert words == TakeWords(NAME, "right", "local", [3], words.turn)
     assert not taken.told and AFAR not in node.registry.live
     node.links.to[C].answers(PlacedWords(5, 41))
     assert taken.one is None

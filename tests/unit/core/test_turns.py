@@ -1,0 +1,71 @@
+"""Words of a holder that come late, over the other of two links: they say nothing of what it asked for since."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from lambdamesh.core.reopening import Claim, Key
+from lambdamesh.core.words import ANY_EPOCH, HoldingWords, LeftWords, PlacedWords, TakeWords, Turn
+from tests.unit.core.meshed import AFAR, RIGHT, C, Node, Outcome, epoch, holder, is_gone
+from tests.unit.fakes import TEXT, FakeSeat
+
+NAME = TEXT.decode()
+RUN = 7
+BEFORE, THEN, SINCE, AGAIN = (RUN, 1), (RUN, 2), (RUN, 3), (RUN + 1, 0)
+"""Where C stood before it asked, when it did, later, and after it has been started again."""
+
+
+def placed() -> Node:
+    """A home whose lambda C has asked for and got."""
+    node = Node()
+    node.asked(C, "take", TakeWords(NAME, RIGHT, "local", turn=THEN)).words(PlacedWords)
+    return node
+
+
+@pytest.mark.parametrize(("turn", "stays"), [(BEFORE, True), (THEN, False), (SINCE, False), (AGAIN, False)])
+@pytest.mark.parametrize("topic", ["holding", "left", "left any"])
+def test_what_was_said_before_it_asked_is_not_about_that(topic: str, turn: Turn, stays: bool) -> None:
+    node = placed()
+    if topic == "holding":
+        node.told(C, "holding", HoldingWords(turn=turn))
+    else:
+        counted = epoch(node) if topic == "left" else ANY_EPOCH
+        node.told(C, "left", LeftWords(NAME, counted, 0, turn=turn))
+    assert (holder(node) == C) if stays else is_gone(node, TEXT)
+
+
+@pytest.mark.parametrize(("turn", "stays"), [(BEFORE, True), (SINCE, False)])
+def test_what_it_said_it_had_before_it_asked_is_no_loss(turn: Turn, stays: bool) -> None:
+    node = placed()
+    node.told(C, "holding", HoldingWords([(NAME, epoch(node) - 1, "")], turn=turn))
+    assert (holder(node) == C) if stays else is_gone(node, TEXT)
+
+
+def test_who_takes_it_anew_stands_where_it_asked_last() -> None:
+    node = placed()
+    node.asked(C, "take", TakeWords(NAME, RIGHT, "local", turn=SINCE))
+    node.told(C, "left", LeftWords(NAME, epoch(node), 0, turn=THEN))
+    assert holder(node) == C
+
+
+def test_a_version_that_says_no_turn_is_believed() -> None:
+    node = Node()
+    node.held_by(C)
+    node.told(C, "left", LeftWords(NAME, epoch(node), 0))
+    assert is_gone(node, TEXT)
+
+
+def test_a_holder_says_where_it_stands() -> None:
+    node = Node()
+    link = node.links.to[C]
+    before = msgspec.json.decode(node.claims.holding(C)[1], type=HoldingWords).turn
+    seat = FakeSeat()
+    node.claims.take(Claim(AFAR, False, Key.RIGHT), seat, (), Outcome())
+    [asked] = link.words("ask", "take", TakeWords)
+    assert asked.turn == (before[0], before[1] + 1)
+    link.answers(PlacedWords(5, 0))
+    assert msgspec.json.decode(node.claims.holding(C)[1], type=HoldingWords).turn == asked.turn
+    node.leave(seat, text=AFAR, final=True)
+    [left] = link.words("tell", "left", LeftWords)
+    assert left.turn == asked.turn
