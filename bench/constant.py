@@ -22,11 +22,12 @@ from lambdamesh.telemetry.logs import configure
 
 
 class ConstantRelay(Relay):
-    """Answers at once; knows no lambda."""
+    """Stands in for a node's relay; answers at once, and knows no lambda."""
 
     __slots__ = ("_body",)
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, own: Relay, body: bytes) -> None:
+        super().__init__(own._registry, own.wheel, own.limits, own.counters, own.budget, own.time)
         self._body = body
 
     def call(self, call: Call, answer: Answer, now: float) -> Flight | None:
@@ -38,7 +39,7 @@ class ConstantRelay(Relay):
 async def serve(body: bytes, folder: str) -> None:
     """Listen on a free port until the process is ended."""
     node = Node(Settings(local=("127.0.0.1:0",)), open_state(Path(folder)))
-    node.door.relay = ConstantRelay(body)
+    node.door.relay = ConstantRelay(node.door.relay, body)
     node.door.routes = Routes(node.door)
     node.start()
     await asyncio.Event().wait()

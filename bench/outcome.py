@@ -7,7 +7,7 @@ import msgspec
 from bench.load.meter import Sample
 
 DISTURBED = 0.1
-RATIOS = ("ratio", "cpu_ratio", "added_us")
+RATIOS = ("ratio", "cpu_ratio", "added_us", "added_cpu_us")
 
 
 class Row(msgspec.Struct):
@@ -117,13 +117,22 @@ def add_ratios(rows: list[Row], base: str, rate: str = "rate", cost: str = "cpu_
         row.rounds["ratio_other_share"] = list(map(max, of_base["other_share"], row.rounds["other_share"]))
 
 
-def add_latencies(rows: list[Row], base: str) -> None:
+def add_latencies(rows: list[Row], base: str, column: str = "p50_ms") -> None:
     """Gives each other row what its typical call takes longer than the base's, round by round."""
-    of_base = next(row.rounds["p50_ms"] for row in rows if row.subject == base)
+    _add_differences(rows, base, column, "added_us", 1e3)
+
+
+def add_costs(rows: list[Row], base: str) -> None:
+    """Gives each other row what CPU time its call takes more than the base's, round by round."""
+    _add_differences(rows, base, "cpu_us", "added_cpu_us", 1.0)
+
+
+def _add_differences(rows: list[Row], base: str, column: str, into: str, times: float) -> None:
+    of_base = next(row.rounds[column] for row in rows if row.subject == base)
     for row in rows:
         if row.subject != base:
-            pairs = zip(row.rounds["p50_ms"], of_base, strict=True)
-            row.rounds["added_us"] = [(p50_ms - base_ms) * 1e3 for p50_ms, base_ms in pairs]
+            pairs = zip(row.rounds[column], of_base, strict=True)
+            row.rounds[into] = [(value - base_value) * times for value, base_value in pairs]
 
 
 def _parts(values: list[float], wholes: list[float]) -> list[float]:

@@ -15,6 +15,8 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 POLL_S = 0.02
+Core = int | frozenset[int]
+"""One core, or several among which the kernel chooses."""
 
 
 class StartError(Exception):
@@ -23,16 +25,30 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Cores:
-    """Which core does what; `spare`, where the bench itself waits, is the load's where there are only two."""
+    """Which core does what; `spare`, where the bench itself waits, is the load's where there are only two.
+
+    `further` are those that are neither the node's nor the load's, nor threads of the same cores.
+    """
 
     node: int
     load: int
     spare: int
+    further: frozenset[int] = frozenset()
 
     @property
     def shared(self) -> bool:
         """Whether there is one core only."""
         return self.node == self.load
+
+    @property
+    def pair(self) -> frozenset[int]:
+        """Two cores for one node."""
+        return frozenset((self.node, self.load))
+
+    @property
+    def beside_pair(self) -> frozenset[int]:
+        """Where the load is when a node has two cores: the others, or the same two where there are no others."""
+        return self.further or self.pair
 
     @classmethod
     def choose(cls) -> "Cores":
@@ -40,8 +56,10 @@ class Cores:
         ours = sorted(os.sched_getaffinity(0))
         twins = _siblings(ours[0])
         others = [core for core in ours if core not in twins] or ours[1:] or ours
-        spare = next((core for core in others if core not in _siblings(others[0])), others[0])
-        return cls(node=ours[0], load=others[0], spare=spare)
+        taken = twins | _siblings(others[0])
+        further = [core for core in ours if core not in taken]
+        spare = further[0] if further else others[0]
+        return cls(node=ours[0], load=others[0], spare=spare, further=frozenset(further))
 
 
 def _siblings(core: int) -> set[int]:
@@ -54,10 +72,10 @@ def _siblings(core: int) -> set[int]:
 
 
 @contextlib.contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """What is started inside runs on the core from its first instruction."""
+def pinned(core: Core) -> Iterator[None]:
+    """What is started inside runs on the core, or on these, from its first instruction."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, {core} if isinstance(core, int) else core)
     try:
         yield
     finally:
@@ -73,7 +91,7 @@ def environment() -> Mapping[str, str]:
 class Child:
     """One long-lived process; what it writes goes to files in `folder`."""
 
-    def __init__(self, name: str, command: list[str], core: int, folder: Path) -> None:
+    def __init__(self, name: str, command: list[str], core: Core, folder: Path) -> None:
         self._name = name
         self._log = folder / f"{name}.log"
         with self._log.open("wb") as log, pinned(core):
@@ -126,7 +144,7 @@ class Child:
                     self._process.wait(patience_s)
 
 
-def run_on(core: int, command: list[str], first_line: bytes, timeout_s: float) -> bytes:
+def run_on(core: Core, command: list[str], first_line: bytes, timeout_s: float) -> bytes:
     """What a short-lived process printed after it was given a line to read. Raises StartError when it failed."""
     with pinned(core):
         done = subprocess.run(

@@ -24,22 +24,27 @@ def _thread_seconds(task: Path) -> float:
     return 0.0
 
 
-def core_of(pid: int) -> int:
-    """The core that the process is bound to (pid 0 is this process); -1 where it may run on several, or has ended."""
+def children_of(pid: int) -> list[int]:
+    """The processes that it has started and that are still there, oldest first. Raises OSError."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def cores_of(pid: int) -> frozenset[int]:
+    """The cores on which the process may run (pid 0 is this process); none where it has ended."""
     with contextlib.suppress(OSError):
-        cores = os.sched_getaffinity(pid)
-        return cores.pop() if len(cores) == 1 else -1
-    return -1
+        return frozenset(os.sched_getaffinity(pid))
+    return frozenset()
 
 
-def busy_seconds(core: int) -> float:
-    """How long a core has been busy, or taken away by this machine's host; 0 for -1."""
+def busy_seconds(*cores: int) -> float:
+    """How long the cores have been busy, or taken away by this machine's host, all together."""
+    names, busy = {f"cpu{core}" for core in cores}, 0
     for line in Path("/proc/stat").read_text().splitlines():
         name, *ticks = line.split()
-        if name == f"cpu{core}":
+        if name in names:
             user, nice, system, _idle, _iowait, *rest = (int(tick) for tick in ticks[:8])
-            return (user + nice + system + sum(rest)) / TICKS_A_SECOND
-    return 0.0
+            busy += user + nice + system + sum(rest)
+    return busy / TICKS_A_SECOND
 
 
 def memory_kib(pid: int) -> float:

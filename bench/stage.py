@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 
 from bench.peers import nats_server, nginx
-from bench.processes import PYTHON, Child, Cores, StartError
+from bench.processes import PYTHON, Child, Core, Cores, StartError
 
 SMALL = '{"hello":"world"}'
+PROVEN_WITHIN_S = 20.0
 SOME_ID = "rhowRuuCUoE5vlcA"
 
 
@@ -55,6 +56,12 @@ class Subject:
             connection.request(verb, path, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
             return response.status, response.read()
+
+    def figures(self, *names: str) -> list[float]:
+        """What its metrics say; 0 for one that it has not."""
+        lines = self.ask("GET", "/metrics")[1].decode().splitlines()
+        said = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return [float(said.get(name, 0)) for name in names]
 
     def count(self) -> int:
         """How many lambdas it has."""
@@ -121,7 +128,7 @@ class Stage:
         path.write_text(f"lms1_{urlsafe_b64encode(os.urandom(32)).rstrip(b'=').decode()}\n")
         return path
 
-    def child(self, exits: contextlib.ExitStack, name: str, command: list[str], core: int) -> Child:
+    def child(self, exits: contextlib.ExitStack, name: str, command: list[str], core: Core) -> Child:
         """A process that ends with `exits`."""
         self._started += 1
         child = Child(f"{name}-{self._started}", command, core, self.folder)
@@ -143,7 +150,8 @@ class Stage:
     def _prove(self, subject: Subject, body: str) -> None:
         """One call must be answered with its body, soon."""
         answer: Any = None
-        for _ in range(100):
+        give_up_at = time.monotonic() + PROVEN_WITHIN_S
+        while time.monotonic() < give_up_at:
             with contextlib.suppress(OSError):
                 answer = subject.ask("POST", subject.path, body)
                 if answer == (200, body.encode()):
@@ -163,11 +171,11 @@ def _start_hop(stage: Stage, exits: contextlib.ExitStack, _body: str) -> Subject
     return Subject("hop", entry.port, entry.process, further=(holder.process,), provider_port=holder.port)
 
 
-def serving(stage: Stage, exits: contextlib.ExitStack, *flags: str) -> Child:
-    """A node as a user starts it, with more flags."""
+def serving(stage: Stage, exits: contextlib.ExitStack, *flags: str, core: Core | None = None) -> Child:
+    """A node as a user starts it, with more flags; on the node's core unless another is named."""
     state = str(stage.new_folder())
     command = [PYTHON, "-m", "lambdamesh", "serve", "--local", "127.0.0.1:0", "--state", state, "--log-format", "json"]
-    return stage.on_node_core(exits, "node", [*command, *flags])
+    return stage.child(exits, "node", [*command, *flags], stage.cores.node if core is None else core)
 
 
 def mesh_flags(secret: Path) -> list[str]:

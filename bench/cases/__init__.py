@@ -3,11 +3,14 @@
 from bench.cases.calls import NO_ERRORS, CallsCase, Goal
 from bench.cases.case import Case
 from bench.cases.clients import ClientCase
+from bench.cases.crossing import CrossingCase
 from bench.cases.directory import DirectoryCase
 from bench.cases.idle import IdleCase
 from bench.cases.links import LinksCase
 from bench.cases.opening import OpeningCase
 from bench.cases.streams import StreamCase
+from bench.cases.worker_memory import WorkerMemoryCase
+from bench.cases.workers import WorkersCase
 from bench.stage import SMALL, body_of
 
 CASES: tuple[Case, ...] = (
@@ -75,4 +78,7 @@ CASES: tuple[Case, ...] = (
     StreamCase(),
     DirectoryCase(),
     LinksCase(),
+    WorkersCase(),
+    CrossingCase(),
+    WorkerMemoryCase(),
 )

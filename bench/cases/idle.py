@@ -7,11 +7,11 @@ from collections.abc import Callable
 import msgspec
 
 from bench.cases.case import Plan
-from bench.cases.crowds import dismiss, gather
+from bench.cases.crowds import answers, dismiss, gather, warm_up
 from bench.outcome import Outcome, Row, Target
 from bench.processes import allow_open_files
 from bench.procfs import cpu_seconds, memory_kib
-from bench.stage import SMALL, Stage, Subject
+from bench.stage import Stage, Subject
 
 SETTLE_S = 1.0
 SPARE_FILES = 2_000
@@ -49,7 +49,8 @@ class IdleCase:
         return Outcome(self.name, f"{count:,} {self.title}", rows, targets, notes)
 
     def _measure(self, stage: Stage, subject: Subject, count: int, hold_s: float, row: Row) -> list[str]:
-        self._warm_up(stage, subject)
+        warm_up(stage, subject)
+        time.sleep(SETTLE_S)
         before_kib = memory_kib(subject.process.pid)
         with contextlib.ExitStack() as exits:
             holder, crowd = gather(stage, exits, subject, count)
@@ -57,7 +58,7 @@ class IdleCase:
             time.sleep(SETTLE_S)
             full_kib = memory_kib(subject.process.pid)
             idle_share = _share_while_idle(subject, hold_s)
-            silent = sum(not _answers(subject, lambda_id) for lambda_id in crowd.sample_ids)
+            silent = sum(not answers(subject, lambda_id) for lambda_id in crowd.sample_ids)
             lost = dismiss(holder).lost
             left = subject.wait_for_count(0)
         time.sleep(SETTLE_S)
@@ -69,21 +70,6 @@ class IdleCase:
             errors=abs(missing) + silent + lost,
         )
         return _remains(subject)
-
-    def _warm_up(self, stage: Stage, subject: Subject) -> None:
-        """A few lambdas come and go, so that what is loaded or allocated once is not counted."""
-        with contextlib.ExitStack() as exits:
-            holder, crowd = gather(stage, exits, subject, 100)
-            subject.wait_for_count(100)
-            _answers(subject, crowd.sample_ids[0])
-            dismiss(holder)
-        subject.wait_for_count(0)
-        time.sleep(SETTLE_S)
-
-
-def _answers(subject: Subject, lambda_id: str) -> bool:
-    """Whether the lambda is really there."""
-    return subject.ask("POST", f"/lambda/{lambda_id}/test", SMALL) == (200, SMALL.encode())
 
 
 def _share_while_idle(subject: Subject, hold_s: float) -> float:

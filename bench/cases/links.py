@@ -97,9 +97,4 @@ def _answers(caller: Member, called: Member) -> bool:
 
 def _links_each(members: Sequence[Member]) -> float:
     """How many links a node has, on average, as its metrics say."""
-    return sum(_gauge(node, b"lambdamesh_links ") for node, _ in members) / len(members)
-
-
-def _gauge(node: Subject, name: bytes) -> float:
-    lines = node.ask("GET", "/metrics")[1].splitlines()
-    return next((float(line[len(name) :]) for line in lines if line.startswith(name)), 0.0)
+    return sum(node.figures("lambdamesh_links")[0] for node, _ in members) / len(members)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bench.procfs import busy_seconds, core_of, cpu_seconds
+from bench.procfs import busy_seconds, cores_of, cpu_seconds
 
 T = TypeVar("T")
 CLOCK = time.perf_counter
@@ -19,6 +19,8 @@ class LoadSpec(msgspec.Struct, frozen=True):
     """One round of calls: against what, how many at once, for how long. The answer must be the body itself.
 
     `further_pids` are what stands behind the node that is asked: the second of a hop, which holds the lambda.
+    Where there are `further_paths`, connections take these and `path` in turns. `worker` is the one of a node of
+    several that has all the connections; -1 leaves that to the kernel.
     """
 
     port: int
@@ -30,14 +32,16 @@ class LoadSpec(msgspec.Struct, frozen=True):
     node_pid: int
     provider_pid: int = 0
     further_pids: list[int] = []
+    further_paths: list[str] = []
+    worker: int = -1
 
 
 class Sample(msgspec.Struct, frozen=True):
     """One round's result. `errors` counts answers that were not the expected 200.
 
     `cpu_us` is the CPU time of the nodes for a call, `further_cpu_us` the part of it that is not the first's.
-    Shares of a core are 0 to 1. `other_share` is what anybody else took of the node's core or the load's, the
-    larger of the two.
+    A share of 1 is one core for all the time. `caller_share` is the part of `load_share` that is the calling process's.
+    `other_share` is what anybody else took of the node's core or the load's, the larger of the two.
     """
 
     calls: int
@@ -50,6 +54,7 @@ class Sample(msgspec.Struct, frozen=True):
     load_share: float
     other_share: float = 0.0
     further_cpu_us: float = 0.0
+    caller_share: float = 0.0
     first_error: str = ""
 
     @property
@@ -63,7 +68,7 @@ class Stopwatch:
 
     def __init__(self, spec: LoadSpec) -> None:
         self._pids = (spec.node_pid, spec.further_pids, spec.provider_pid)
-        self._cores = (core_of(spec.node_pid), core_of(0))
+        self._cores = (cores_of(spec.node_pid), cores_of(0))
         self._cpu = self._read()
         self.started_at = CLOCK()
 
@@ -74,8 +79,9 @@ class Stopwatch:
 
     def _read(self) -> tuple[float, ...]:
         node, further, provider = self._pids
-        load = cpu_seconds(provider) + time.process_time()
-        return cpu_seconds(node), sum(map(cpu_seconds, further)), load, *(busy_seconds(core) for core in self._cores)
+        caller = time.process_time()
+        used = (cpu_seconds(node), sum(map(cpu_seconds, further)), cpu_seconds(provider) + caller, caller)
+        return *used, *(busy_seconds(*cores) for cores in self._cores)
 
     def _others(self, node: float, load: float, node_core: float, load_core: float) -> float:
         """What others took, in seconds of the core where they took more."""
@@ -88,7 +94,7 @@ class Stopwatch:
     ) -> Sample:
         """Ends the window, in which one latency was noted for each answer, where `calls` does not say how many came."""
         seconds = CLOCK() - self.started_at
-        node, further, load, *cores = (now - then for now, then in zip(self._read(), self._cpu, strict=True))
+        node, further, load, caller, *cores = (now - then for now, then in zip(self._read(), self._cpu, strict=True))
         node += further
         calls = len(latencies_s) if calls is None else calls
         ranked = sorted(latencies_s) or [0.0]
@@ -103,6 +109,7 @@ class Stopwatch:
             load_share=load / seconds,
             other_share=self._others(node, load, *cores) / seconds,
             further_cpu_us=further * 1e6 / max(calls, 1),
+            caller_share=caller / seconds,
             first_error=first_error,
         )
 

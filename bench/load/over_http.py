@@ -5,20 +5,23 @@ full; the others by length, status and body. That costs about 6 us a call, so on
 """
 
 import asyncio
+from functools import partial
+from itertools import cycle, islice
 from typing import cast
 
 import uvloop
 
+from bench.load.at_worker import connections_to
 from bench.load.meter import CLOCK, LoadSpec, Sample, Stopwatch, read_spec, say
 
 OK = b"HTTP/1.1 200"
 
 
-def request_of(spec: LoadSpec) -> bytes:
-    """The request that every call repeats."""
+def request_of(spec: LoadSpec, path: str) -> bytes:
+    """The request that every call of a connection repeats."""
     body = spec.body.encode()
     head = (
-        f"POST {spec.path} HTTP/1.1\r\nHost: 127.0.0.1:{spec.port}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{spec.port}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -28,7 +31,6 @@ class Tally:
     """What all connections of a round add to."""
 
     def __init__(self, spec: LoadSpec) -> None:
-        self.request = request_of(spec)
         self.expected = spec.body.encode()
         self.latencies_s: list[float] = []
         self.errors = 0
@@ -49,10 +51,11 @@ class Tally:
 class Caller(asyncio.Protocol):
     """One keep-alive connection: sends, checks the answer, sends again."""
 
-    __slots__ = ("_kept", "_size", "_tally", "_write", "sent_at")
+    __slots__ = ("_kept", "_request", "_size", "_tally", "_write", "sent_at")
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, request: bytes) -> None:
         self._tally = tally
+        self._request = request
         self._size = 0
         self._kept = b""
         self.sent_at = 0.0
@@ -61,7 +64,7 @@ class Caller(asyncio.Protocol):
         """Sends the first call."""
         self._write = cast("asyncio.Transport", transport).write
         self.sent_at = CLOCK()
-        self._write(self._tally.request)
+        self._write(self._request)
 
     def data_received(self, data: bytes) -> None:
         """Takes the answer, in one piece in most cases, and sends the next call."""
@@ -74,7 +77,7 @@ class Caller(asyncio.Protocol):
         tally.latencies_s.append(now - self.sent_at)
         self.sent_at = now
         if tally.running:
-            self._write(tally.request)
+            self._write(self._request)
 
     def _is_whole(self, data: bytes) -> bool:
         """Checks an answer that came in pieces or is not like the last one; False while more of it must come."""
@@ -110,13 +113,21 @@ def _content_length(head: bytes) -> int:
     return 0
 
 
+async def _connect(tally: Tally, spec: LoadSpec) -> list[tuple[asyncio.Transport, Caller]]:
+    """The connections, which call at once; at one worker where that matters."""
+    loop = asyncio.get_running_loop()
+    paths = islice(cycle((spec.path, *spec.further_paths)), spec.connections)
+    callers = [partial(Caller, tally, request_of(spec, path)) for path in paths]
+    if spec.worker < 0:
+        return [await loop.create_connection(caller, "127.0.0.1", spec.port) for caller in callers]
+    socks = connections_to(spec.port, spec.worker, spec.connections)
+    return [await loop.create_connection(caller, sock=sock) for caller, sock in zip(callers, socks, strict=True)]
+
+
 async def run(spec: LoadSpec) -> Sample:
     """Opens the connections, warms up, measures, closes."""
-    loop = asyncio.get_running_loop()
     tally = Tally(spec)
-    pairs = [
-        await loop.create_connection(lambda: Caller(tally), "127.0.0.1", spec.port) for _ in range(spec.connections)
-    ]
+    pairs = await _connect(tally, spec)
     await asyncio.sleep(spec.warm_up_s)
     tally.latencies_s.clear()
     watch = Stopwatch(spec)

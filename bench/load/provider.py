@@ -52,9 +52,13 @@ class Echo(WSListener):
     def _answer(self, request: Request) -> None:
         if request.method == "open":
             self._answers.append(masked(b'{"id":0,"result":"ok"}'))
-            say(Opened(msgspec.json.decode(request.params[0], type=str)))
+            self.opened(msgspec.json.decode(request.params[0], type=str))
         else:
             self._answers.append(masked(b'{"id":%d,"result":%b}' % (request.id, request.params[0])))
+
+    def opened(self, lambda_id: str) -> None:
+        """Says which id the node has given."""
+        say(Opened(lambda_id))
 
 
 async def serve(port: int) -> None:
