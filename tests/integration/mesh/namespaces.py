@@ -15,7 +15,8 @@ _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _ip(*words: str) -> None:
+def ip(*words: str) -> None:
+    """Run the command of that name. Raises: OSError with what it said."""
     done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=10)
     if done.returncode:
         raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
@@ -46,11 +47,11 @@ class Host:
 
     def cut(self) -> None:
         """Pull the cable out: nothing comes and nothing goes, and nobody is told."""
-        _ip("-n", self.name, "link", "set", self._card, "down")
+        ip("-n", self.name, "link", "set", self._card, "down")
 
     def mend(self) -> None:
         """Put it in again."""
-        _ip("-n", self.name, "link", "set", self._card, "up")
+        ip("-n", self.name, "link", "set", self._card, "up")
 
 
 def _enter(namespace: int) -> None:
@@ -74,12 +75,12 @@ def two_hosts() -> Iterator[tuple[Host, Host]]:
     try:
         try:
             for host in hosts:
-                _ip("netns", "add", host.name)
-            _ip("link", "add", cards[0], "netns", names[0], "type", "veth", "peer", "name", cards[1], "netns", names[1])
+                ip("netns", "add", host.name)
+            ip("link", "add", cards[0], "netns", names[0], "type", "veth", "peer", "name", cards[1], "netns", names[1])
             for host, card in zip(hosts, cards, strict=True):
-                _ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", card)
-                _ip("-n", host.name, "link", "set", "lo", "up")
-                _ip("-n", host.name, "link", "set", card, "up")
+                ip("-n", host.name, "address", "add", f"{host.address}/24", "dev", card)
+                ip("-n", host.name, "link", "set", "lo", "up")
+                ip("-n", host.name, "link", "set", card, "up")
         except (OSError, subprocess.TimeoutExpired) as error:
             _skip(f"no network namespaces here: {error}")
         yield hosts[0], hosts[1]
@@ -87,7 +88,7 @@ def two_hosts() -> Iterator[tuple[Host, Host]]:
         for host in hosts:
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 # The cable goes with either of its ends.
-                _ip("netns", "delete", host.name)
+                ip("netns", "delete", host.name)
 
 
 def _skip(reason: str) -> None:
