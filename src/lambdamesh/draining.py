@@ -48,11 +48,12 @@ async def drain(
     door.registry.drain(time.monotonic())
     for websocket in tuple(door.sockets):
         websocket.announce_end()
-    noticed_at = time.monotonic() + _NOTICE_S
+    begun_at = time.monotonic()
+    noticed_at, ended_at = begun_at + _NOTICE_S, begun_at + limits.drain_s
     await _until(lambda: calls.in_flight() == 0, limits.drain_s, hurry)
     # What is asked behind a close is lost, and nobody knows whether it ran.
     await _until(lambda: all(one.has_heard for one in door.sockets), noticed_at - time.monotonic(), hurry)
-    await _until(lambda: calls.in_flight() == 0, limits.drain_s, hurry)
+    await _until(lambda: calls.in_flight() == 0, ended_at - time.monotonic(), hurry)
     await _close_sockets(door, hurry)
     for listener in listeners:
         await listener.finish()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -28,6 +28,7 @@ from lambdamesh.links.acquaintance import Acquaintance
 from lambdamesh.links.connection import Wiring
 from lambdamesh.links.links import Links
 from lambdamesh.links.mesh_door import MeshDoor
+from lambdamesh.links.peer import Peer
 from lambdamesh.part import Part
 from lambdamesh.settings import ConfigError, Settings
 from lambdamesh.sockets import open_mesh
@@ -243,7 +244,8 @@ class Membership:
         return [mine, *(self._row_of(record, unix_s) for record in self.directory.nodes())]
 
     def _row_of(self, record: NodeRecord, unix_s: float) -> dict[str, object]:
-        peer = next(iter(self.links.peers_of(record.machine)), None)
+        peers = self.links.peers_of(record.machine)
+        peer = next(iter(peers), None)
         is_alive = self._is_alive(record.machine, unix_s)
         best = None if peer is None else peer.best
         heard_s = unix_s if best is not None else self.directory.heard_at(record.machine) or 0.0
@@ -253,7 +255,7 @@ class Membership:
             "me": False,
             "state": state if is_alive or state == "down" else "dead",
             "latency_ms": None if latency_s is None else round(latency_s * 1000, 3),
-            "lambdas": None if best is None else best.peer_lambdas,
+            "lambdas": _lambdas_of(peers, record.workers),
         }
 
 
@@ -274,6 +276,13 @@ def _trust(settings: Settings, machine: int) -> MeshTrust:
         )
     except TrustError as error:
         raise ConfigError(str(error)) from None
+
+
+def _lambdas_of(peers: Sequence[Peer], workers: int) -> int | None:
+    """Return how many lambdas a node holds; ``None`` unless all of its workers have said so."""
+    said = [peer.best.peer_lambdas for peer in peers if peer.best is not None]
+    counts = [count for count in said if count is not None]
+    return sum(counts) if len(counts) == workers else None
 
 
 def _row(record: NodeRecord, heard_s: float, *, is_alive: bool) -> dict[str, object]:

@@ -8,9 +8,10 @@ import gc
 import os
 import socket
 import time
+from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -50,7 +51,7 @@ from lambdamesh.minting import Mint
 from lambdamesh.part import Part
 from lambdamesh.protocol.session import SessionCounters
 from lambdamesh.settings import ConfigError, Settings
-from lambdamesh.sockets import Sockets, open_local
+from lambdamesh.sockets import IS_SPREAD, Sockets, open_local
 from lambdamesh.state import State
 from lambdamesh.telemetry.metrics import Exposition
 
@@ -77,7 +78,7 @@ class Node:
         self._state = state
         now, unix_ms = time.monotonic(), _unix_ms()
         state.load_deleted(unix_ms / 1000)
-        host_name = settings.host_name or socket.gethostname()
+        self._host_name = host_name = settings.host_name or socket.gethostname()
         facts = Facts(host_name, state.machine_id(settings.machine_id), lambdamesh.__version__)
         self._mint = Mint(facts.machine, part.worker, state, _unix_ms)
         self._loop = asyncio.get_running_loop()
@@ -95,7 +96,7 @@ class Node:
             self.door.trouble = self._membership.trouble
         if self.door.mesh_events is not None:
             self._reception.follow = self.door.mesh_events.follow
-            self._reception.ready = lambda: ReadyWords(self.door.is_ready, self.door.trouble())
+            self._reception.ready = self._readiness
             self._reception.measures = lambda: measures(self._core, self._gauges())
         self._core.registry.publish = self._publish
         limit = self._limits.connections or connection_limit()
@@ -124,9 +125,10 @@ class Node:
         atlas = Atlas(facts.machine, self._part.worker, self._part.workers)
         core.registry = Registry(atlas, self._limits, core.counters, core.wheel, directory, self._state)
         # Ids of this run lie above the floor, which may be ahead of the clock.
-        core.registry.started_at, core.registry.started_ms = now, max(unix_ms, self._mint.floor_ms)
+        highest_ms = self._state.highest_floor_ms()
+        core.registry.started_at, core.registry.started_ms = now, max(unix_ms, highest_ms)
         core.registry.claimed = self._mint.skip
-        core.registry.last_minted_ms = self._mint.floor_ms
+        core.registry.last_minted_ms = highest_ms
         self._mint.noted = partial(setattr, core.registry, "last_minted_ms")
         core.relay = Relay(core.registry, core.wheel, self._limits, core.counters, core.budget, time.monotonic)
         core.relay.on_bug = core.wheel.on_bug = _log_bug
@@ -148,14 +150,15 @@ class Node:
         self._reception = Reception(core.registry, core.relay, core.claims, homes)
         self._reception.judge = self._judge
         self._wiring.house, links.holder = self._reception, core.claims
-        links.siblings.lost = self._part.lost
+        # What a worker tells that has just started is not to be missed.
+        links.siblings.lost, links.siblings.found = self._part.lost, self._follow
         atlas, membership = core.registry.atlas, self._membership
-        core.registry.relearned_ms = core.clock.unix_ms + _RELEARN_MS
         if not self._part.is_whole:
             core.others = core.siblings = Others(asking, lambda: atlas.siblings, _SIBLINGS_S)
         if membership is not None:
             core.others = Others(asking, membership.places, self._limits.listing_timeout_s)
             membership.failed = self._fail
+            core.registry.relearned_ms = core.clock.unix_ms + _RELEARN_MS
 
     def _build_links(self, core: Core) -> Links | None:
         if self._membership is None and self._part.is_whole:
@@ -167,7 +170,9 @@ class Node:
         if self._membership is not None:
             return self._membership.link(wiring, atlas)
         part = self._part
-        me = NodeRecord(machine=machine_of(atlas.here), instance=part.instance, workers=part.workers)
+        me = NodeRecord(
+            machine=machine_of(atlas.here), instance=part.instance, host=self._host_name, workers=part.workers
+        )
         return Links(wiring, Acquaintance(me, self._alone, is_by_word=False), self._alone, atlas, None)
 
     def _mint_key(self, lambda_id: bytes, _door: str) -> bytes:
@@ -193,15 +198,20 @@ class Node:
     async def complete(self) -> None:
         """Wait until this node sees the whole mesh, or is stopped."""
         if self._membership is not None:
-            waits = [asyncio.create_task(self._membership.complete()), asyncio.create_task(self._stopping.wait())]
+            await self._unless_stopped(self._membership.complete())
+
+    async def _unless_stopped(self, event: Coroutine[Any, Any, None]) -> None:
+        waits = [asyncio.create_task(event), asyncio.create_task(self._stopping.wait())]
+        try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             for wait in waits:
                 wait.cancel()
 
-    async def link(self, worker: int, sock: socket.socket) -> None:
-        """Have a link to another worker of this node over a socket that both were given."""
+    async def link(self, worker: int, pairing: int, sock: socket.socket) -> None:
+        """Have a link to another worker of this node over a socket that both were given (``links.siblings``)."""
         assert self._links is not None, "the workers of a node have links to each other"
-        await self._links.siblings.link(worker, sock)
+        await self._links.siblings.link(worker, pairing, sock)
 
     def take(self, accepted: socket.socket) -> None:
         """Take a connection of another node that another worker of this one has accepted."""
@@ -211,10 +221,10 @@ class Node:
             self._membership.take(accepted)
 
     async def met(self) -> None:
-        """Wait until there is a link to each other worker of the node, but not for ever."""
+        """Wait until there is a link to each other worker of the node, or this one is stopped, but not for ever."""
         if self._links is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._links.siblings.met(), _MET_S)
+                await asyncio.wait_for(self._unless_stopped(self._links.siblings.met()), _MET_S)
 
     def reload(self) -> None:
         """Read secret and certificates of the mesh again."""
@@ -239,8 +249,7 @@ class Node:
             listener.resume()
             if self._part.is_whole:
                 log.info("listening", door="local", address=listener.address)
-        if self.door.mesh_events is not None:
-            self.door.mesh_events.start(time.monotonic())
+        self._follow()
 
     @property
     def address(self) -> str:
@@ -276,11 +285,19 @@ class Node:
         log.debug("lambda", kind=kind, lambda_id=subject.id.decode(), detail=detail)
         self.door.publish(subject, kind, detail)
 
+    def _follow(self) -> None:
+        if self.door.mesh_events is not None:
+            self.door.mesh_events.start(time.monotonic())
+
     def _gauges(self) -> dict[str, float]:
         of_loop = {"tasks": len(asyncio.all_tasks(self._loop)), "loop_block_seconds": self._load.longest_s}
         return (
             gauges(self._core, self.door, self._population.open) | mesh_gauges(self._membership, self._links) | of_loop
         )
+
+    def _readiness(self) -> ReadyWords:
+        starting = None if self.door.is_ready else f"worker {self._part.worker} is being started"
+        return ReadyWords(self._core.relay.draining, starting or self.door.trouble())
 
     def listing(self, unix_s: float) -> list[dict[str, object]]:
         """Every node that is known, this one included (``door.ports.Peers``)."""
@@ -310,6 +327,11 @@ class Node:
             self._hurry.set()
         self._stopping.set()
 
+    def leave(self) -> None:
+        """Shut the doors at the end of a drain, also for whoever has copies of their sockets: all of the node ends."""
+        for listener in self._listeners:
+            listener.is_last = IS_SPREAD
+
     async def stopped(self) -> None:
         """Wait until somebody stops the node, drain it, and return when it has ended."""
         await self._stopping.wait()
@@ -318,6 +340,8 @@ class Node:
         self._close_listeners()
         if self.door.mesh_events is not None:
             self.door.mesh_events.stop()
+        if self._links is not None:
+            self._links.siblings.stop()
         if self._membership is not None:
             await self._membership.stop()
         elif self._links is not None:

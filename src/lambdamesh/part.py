@@ -22,8 +22,9 @@ class Part:
 
     ``instance`` names this run of the node, ``started_at`` (Unix seconds) is when it began. ``local`` and ``mesh`` are
     the sockets of its doors where somebody else has bound them; ``None`` where it is to do that itself. ``siblings``
-    are sockets to other workers, by their number. ``lost`` is told which of them has no link to this one any more;
-    ``hand_over`` gives a connection of another node to one of them, and says whether it could.
+    are sockets to other workers, by their number, each with the number of its pairing: which socket between these two
+    it is. ``lost`` is told which of them has no link to this one any more, and the pairing of the last; ``hand_over``
+    gives a connection of another node to one of them, and says whether it could.
     """
 
     worker: int = 0
@@ -32,8 +33,8 @@ class Part:
     started_at: float = field(default_factory=time.time)
     local: list[socket.socket] | None = None
     mesh: socket.socket | None = None
-    siblings: dict[int, socket.socket] = field(default_factory=dict)
-    lost: Callable[[int], None] = lambda _worker: None
+    siblings: dict[int, tuple[int, socket.socket]] = field(default_factory=dict)
+    lost: Callable[[int, int], None] = lambda _worker, _pairing: None
     hand_over: Callable[[int, socket.socket], bool] = lambda _worker, _sock: False
 
     @property

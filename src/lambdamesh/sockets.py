@@ -16,7 +16,7 @@ from lambdamesh.settings import ConfigError, Settings, Tcp, Unix, parse_address,
 
 log = structlog.get_logger(__name__)
 
-_IS_SPREAD = sys.platform == "linux"
+IS_SPREAD = sys.platform == "linux"
 """Whether the system spreads connections over several sockets with one address; else the workers share one."""
 _NOT_THERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -107,7 +107,7 @@ def _mesh(text: str, open_tcp: Callable[[Tcp], list[socket.socket]]) -> list[soc
 def _spread(tcp: Tcp, workers: int, user_timeout_s: float) -> list[socket.socket]:
     # Sockets that may be shared are so with another node of the same user too: see first that there is none.
     first = listen_tcp(tcp.host, tcp.port, user_timeout_s)
-    if not _IS_SPREAD:
+    if not IS_SPREAD:
         return [first, *(first.dup() for _ in range(workers - 1))]
     port = first.getsockname()[1]
     first.close()

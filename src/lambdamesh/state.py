@@ -109,16 +109,17 @@ class State:
             raise StateError(f"{path} is not {_NODE_KEY_BYTES} bytes: restore it, or remove it to void all keys")
         return key
 
+    def highest_floor_ms(self) -> int:
+        """Return the same for the ids of all workers that the node has ever had: this one may be home to theirs now."""
+        return max((_floor_ms(path) for path in self._paths("floor")), default=0)
+
     def floor_ms(self) -> int:
-        """Return a Unix time in milliseconds under which every id minted before lies; 0 on a new directory."""
-        path = self._floor_path
-        text = _read_text(path)
-        if text is None:
-            return 0
-        if text.isdecimal() and len(text) < _FLOOR_DIGITS:
-            return int(text)
-        # A crash of the machine may leave it empty: what it held was at most this far ahead of when it was written.
-        return int(path.stat().st_mtime * 1000) + _FLOOR_FURTHEST_MS
+        """Return a Unix time in milliseconds under which every id that this worker minted before lies; 0 if none."""
+        return _floor_ms(self._floor_path)
+
+    def _paths(self, name: str) -> list[Path]:
+        """The files of that name of all workers."""
+        return [path for path in self.path.glob(f"{name}-*") if path.name.removeprefix(f"{name}-").isdecimal()]
 
     def raise_floor(self, floor_ms: int) -> None:
         """Write a new floor.
@@ -140,7 +141,7 @@ class State:
     def load_deleted(self, now_s: float) -> None:
         """Read the ids that stay deleted, and forget those whose last key has expired."""
         own = self._deleted_path
-        others = [path for path in self.path.glob(f"{_DELETED}*") if path != own and path.suffix != ".new"]
+        others = [path for path in (self.path / _DELETED, *self._paths(_DELETED)) if path != own]
         for path in others:
             self._deleted |= _graves(path, now_s)
         if self._lock_fd is None:
@@ -258,6 +259,16 @@ def _make_private(path: Path) -> None:
             f"or close it (chmod 700 {path})"
         )
     path.chmod(0o700)
+
+
+def _floor_ms(path: Path) -> int:
+    text = _read_text(path)
+    if text is None:
+        return 0
+    if text.isdecimal() and len(text) < _FLOOR_DIGITS:
+        return int(text)
+    # A crash of the machine may leave it empty: what it held was at most this far ahead of when it was written.
+    return int(path.stat().st_mtime * 1000) + _FLOOR_FURTHEST_MS
 
 
 def _graves(path: Path, now_s: float) -> dict[bytes, float]:

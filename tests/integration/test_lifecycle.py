@@ -120,7 +120,8 @@ def test_a_second_signal_ends_a_drain_at_once(draining: Draining) -> None:
 
 
 def test_a_drain_does_not_wait_for_ever(start_node: StartNode, open_lambda: OpenLambda) -> None:
-    own = start_node(drain_s=0.5, drain_spread_s=0.2, close_timeout_s=0.5)
+    drain_s = 4.0
+    own = start_node(drain_s=drain_s, drain_spread_s=0.2, close_timeout_s=0.5)
     provider = open_lambda(own)
     with RawHttp(own.address) as caller:
         caller.send(request("POST", f"/lambda/{provider.id}/m", b"1"))
@@ -128,7 +129,8 @@ def test_a_drain_does_not_wait_for_ever(start_node: StartNode, open_lambda: Open
         began_at = time.monotonic()
         own.signal(signal.SIGTERM)
         answer = caller.answer()
-        assert 0.4 < time.monotonic() - began_at < 3.0
+        # Once, and not once more when all callers know of it: the service is killed that takes longer than it said.
+        assert drain_s * 0.9 < time.monotonic() - began_at < drain_s * 1.8
         assert (answer.status, answer.delivered) in ((502, "unknown"), (503, "unknown"))
     assert own.wait() == 0
 

@@ -7,6 +7,8 @@ from typing import Protocol
 from lambdamesh.core.limits import Limits
 from lambdamesh.ids import parse_lambda_id
 
+_NEVER = (0.0, 0, 0.0)
+
 
 class Tombstones(Protocol):
     """Ids that stay deleted, over restarts too."""
@@ -26,14 +28,19 @@ class Closed:
     def __init__(self, limits: Limits, tombstones: Tombstones) -> None:
         self._limits = limits
         self._tombstones = tombstones
-        self._gone: dict[bytes, tuple[float, int]] = {}
-        """Until when a closed id is remembered, and the number of its last call."""
+        self._gone: dict[bytes, tuple[float, int, float]] = {}
+        """Until when a closed id is remembered, the number of its last call, and until when it may be on its way back.
+        """
 
-    def remember(self, text: bytes, last_number: int, now: float) -> None:
-        """``text`` has closed; as many are remembered as may be."""
+    def remember(self, text: bytes, last_number: int, now: float, *, may_return: bool = False) -> None:
+        """``text`` has closed; as many are remembered as may be.
+
+        ``may_return``: it was not closed by anybody, its holder has died.
+        """
         gone = self._gone
         gone.pop(text, None)
-        gone[text] = (now + self._limits.gone_ttl_s, last_number)
+        back_until = now + self._limits.recovering_s if may_return else 0.0
+        gone[text] = (now + self._limits.gone_ttl_s, last_number, back_until)
         while gone:
             oldest = next(iter(gone))
             if len(gone) <= self._limits.gone_ids and gone[oldest][0] > now:
@@ -48,8 +55,11 @@ class Closed:
         """Whether it is known to have closed."""
         if self._tombstones.holds(text):
             return True
-        until, _ = self._gone.get(text, (0.0, 0))
-        return until > now
+        return self._gone.get(text, _NEVER)[0] > now
+
+    def may_return(self, text: bytes, now: float) -> bool:
+        """Whether its provider may be about to re-open it, wherever it can."""
+        return self._gone.get(text, _NEVER)[2] > now and not self._tombstones.holds(text)
 
     def is_deleted(self, text: bytes) -> bool:
         """Whether no key opens it again."""

@@ -13,7 +13,7 @@ COUNTERS: tuple[tuple[str, str], ...] = (
     ("calls_timed_out", "Calls whose deadline passed."),
     ("calls_lost", "Calls whose provider's socket ended first."),
     ("calls_unknown", "Calls for lambdas that are not here."),
-    ("calls_passed", "Calls passed on to another node."),
+    ("calls_passed", "Calls passed on to another node, or to another worker of this one."),
     ("calls_adopted", "Calls that came to be answered here after a provider moved with them."),
     ("calls_looped", "Calls refused because they went from node to node too often."),
     ("notifications", "Calls sent as notifications."),

@@ -76,6 +76,11 @@ class Flight:
         self.number = number
         self._forget()
 
+    def abandon(self) -> None:
+        """It was not sent, and whoever asked knows: nobody is told anything any more."""
+        self.slot.pop(self, None)
+        self._forget()
+
     def give_up(self, error: MeshError) -> None:
         """The lambda will not come back."""
         self._forget()

@@ -22,6 +22,7 @@ from lambdamesh.core.reopening import Claim, Grant
 from lambdamesh.core.taking import Exchange, Taker
 from lambdamesh.core.words import (
     ANY_EPOCH,
+    NO_TURN,
     EvictWords,
     HoldingWords,
     IdWords,
@@ -30,6 +31,7 @@ from lambdamesh.core.words import (
     ReleasedWords,
     ReleaseWords,
     is_before,
+    is_of_another_run,
 )
 from lambdamesh.errors import LambdaGone, MeshError, PeerUnreachable, Recovering
 from lambdamesh.protocol.call import Call
@@ -244,13 +246,17 @@ class Homes:
             has_left = text not in told and text not in arriving and not is_before(words.turn, away.turn)
             if away.mover is None and has_left:
                 self._drop(away)
-                self._end(away, self._last_number(away))
+                self._end(away, self._last_number(away), has_died=is_of_another_run(words.turn, away.turn))
         for text, (epoch, proof) in told.items():
             if self._registry.home_of(text) == self._registry.here:
                 is_proven = self.proofs.is_right(proof, text, place, epoch)
                 away_then = self._registry.away.get(text)
                 is_old = away_then is not None and is_before(words.turn, away_then.turn)
                 self._hear_of(place, text, epoch, is_proven=is_proven, is_arriving=is_old or text in arriving)
+                away_now = self._registry.away.get(text)
+                if away_now is not None and away_now.place == place and away_now.turn == NO_TURN:
+                    # In which run it has it, to know whether that has ended.
+                    away_now.turn = (words.turn[0], 0)
 
     def _abandon(self, place: int, arriving: Collection[bytes]) -> None:
         """A link to ``place`` has come up anew: whoever asked over the one before does not hear the answer."""
@@ -344,8 +350,8 @@ class Homes:
         """Return what no call of a lambda is behind whose holder cannot say."""
         return max(away.number, self._registry.closed.last_number(away.id, self._clock.unix_ms))
 
-    def _end(self, away: Away, number: int) -> None:
-        self._registry.closed.remember(away.id, number, self._relay.time())
+    def _end(self, away: Away, number: int, *, has_died: bool = False) -> None:
+        self._registry.closed.remember(away.id, number, self._relay.time(), may_return=has_died)
         _give_up(away.waiting or [])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from lambdamesh.ids import machine_id_text, parse_lambda_id
+from lambdamesh.ids import TEXT_LENGTH, machine_id_text, parse_lambda_id
 
 NOWHERE = 0
 """The home of what is no id."""
@@ -40,7 +40,7 @@ def place_text(place: int) -> str:
     return machine_id_text(machine_of(place)) + (f"/{worker}" if worker else "")
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _minted_by(text: bytes) -> tuple[int, int]:
     """Return machine and worker field in an id; machine 0, which is none, where ``text`` is no id."""
     try:
@@ -66,7 +66,8 @@ class Atlas:
 
     def home_of(self, text: bytes) -> int:
         """Return the place in an id; ``NOWHERE`` where ``text`` is none."""
-        machine, field = _minted_by(text)
+        # What is no id is not remembered: it may be long, and there is no end of it.
+        machine, field = _minted_by(text) if len(text) == TEXT_LENGTH else (NOWHERE, 0)
         if machine == NOWHERE:
             return NOWHERE
         workers = self.workers if machine == self._machine else self.workers_of(machine)

@@ -18,6 +18,7 @@ from lambdamesh.core.reopening import Claim, Grant, Key
 from lambdamesh.core.taking import NodeTaker
 from lambdamesh.core.words import (
     LISTED_BYTES,
+    LISTED_LAMBDAS,
     ClaimWords,
     EvictWords,
     GrantWords,
@@ -32,7 +33,7 @@ from lambdamesh.core.words import (
     ReleaseWords,
     TakeWords,
 )
-from lambdamesh.errors import BadRequest, MeshError
+from lambdamesh.errors import BadRequest, MeshError, Overloaded
 from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.link import Link
 from lambdamesh.protocol.link_exchange import Inbound
@@ -95,11 +96,22 @@ class Reception:
         """Answer a call (``Receiver``)."""
         if call.timeout_s > self._timeout_max_s:
             call.timeout_s = self._timeout_max_s
-        answer.in_flight(self._relay.call(call, answer, self._relay.time()))
+        try:
+            answer.in_flight(self._relay.call(call, answer, self._relay.time()))
+        except MemoryError:
+            self._starve(answer)
 
     def notified(self, link: Link, call: Call, answer: Inbound) -> None:
         """Pass a notification on (``Receiver``)."""
-        answer.in_flight(self._relay.notify(call, answer, self._relay.time()))
+        try:
+            answer.in_flight(self._relay.notify(call, answer, self._relay.time()))
+        except MemoryError:
+            self._starve(answer)
+
+    def _starve(self, answer: Inbound) -> None:
+        """Refuse what there is no memory for: the link carries the calls of others, too."""
+        self._relay.counters.overloaded_buffers += 1
+        answer.fault(Overloaded("the node of this lambda has no memory left for the call: try again later"))
 
     def adopted(self, link: Link, call: Call, number: int, answer: Inbound) -> None:
         """Have a call answered that runs since before its lambda moved (``Receiver``)."""
@@ -166,7 +178,7 @@ class Reception:
         self._claims.delete(words.id.encode("latin-1", "replace"), _to(answer))
 
     def _list(self, _link: Link, words: ListWords, answer: Inbound) -> None:
-        answer.result(listed(self._registry.live, words.limit))
+        answer.result(listed(self._registry.live, words.limit, words.skip))
 
     def _count(self, _link: Link, _words: ListWords, answer: Inbound) -> None:
         answer.result(b"%d" % len(self._registry.live))
@@ -187,18 +199,18 @@ class Reception:
         self.follow(link, answer)
 
 
-def listed(live: Mapping[bytes, Lambda], limit: int) -> bytes:
-    """Write lambdas as ``ListedWords``, ``limit`` at most and no more than ``LISTED_BYTES``."""
+def listed(live: Mapping[bytes, Lambda], limit: int, skip: int = 0) -> bytes:
+    """Write lambdas as ``ListedWords``, all but the first ``skip``: ``limit`` at most, and what one answer takes."""
     shown: list[bytes] = []
     size_bytes = 0
-    for held in islice(live.values(), limit):
+    for held in islice(live.values(), skip, skip + min(limit, LISTED_LAMBDAS)):
         entry = b'"%b":%b' % (held.id, lambda_object(held))
         size_bytes += len(entry) + 1
         if size_bytes > LISTED_BYTES:
             break
         shown.append(entry)
-    is_cut = b"true" if len(shown) < len(live) else b"false"
-    return b'{"count":%d,"is_cut":%b,"lambdas":{%b}}' % (len(shown), is_cut, b",".join(shown))
+    is_cut = b"true" if skip + len(shown) < len(live) else b"false"
+    return b'{"count":%d,"is_cut":%b,"skipped":%d,"lambdas":{%b}}' % (len(shown), is_cut, skip, b",".join(shown))
 
 
 def _to(answer: Inbound) -> Callable[[bytes | MeshError], None]:

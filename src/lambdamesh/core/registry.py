@@ -94,6 +94,8 @@ class Registry:
         home = self.home_of(text)
         if home != self.here:
             return self._out_of_reach(home)
+        if self.closed.may_return(text, now):
+            return Recovering("the holder of this lambda has died and it may be on its way back: try again")
         if self.closed.holds(text, now):
             return LambdaGone("this lambda has closed: ask for a new id")
         if now - self.started_at < self._limits.recovering_s and lambda_id.unix_ms < self.started_ms:

@@ -82,8 +82,8 @@ class Relay:
         try:
             flight.number = provider.call(call, flight)
         except MemoryError:
-            # It was not sent, and nobody may answer it a second time when its deadline passes.
-            flight.slot.pop(flight, None)
+            # Nobody may answer it a second time when its deadline passes.
+            flight.abandon()
             raise
         return flight
 
@@ -130,7 +130,7 @@ class Relay:
         try:
             flight.number = link.call(call, flight)
         except MemoryError:
-            flight.slot.pop(flight, None)
+            flight.abandon()
             raise
         return flight if flight.number else None
 
@@ -148,7 +148,11 @@ class Relay:
         flight.slot = self.wheel.add(flight, now + call.timeout_s)
         if not seat.is_up:
             flight.hold(call)
-        flight.number = link.pass_on(call, flight)
+        try:
+            flight.number = link.pass_on(call, flight)
+        except MemoryError:
+            flight.abandon()
+            raise
         return flight if flight.number else None
 
     def _link_seat(self, call: Call, away: Away | None, now: float) -> LinkSeat | MeshError:

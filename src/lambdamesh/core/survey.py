@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lambdamesh.core.asking import Asking, Question
 from lambdamesh.errors import MeshError
+
+_UNREADABLE = MeshError("the answer cannot be read")
 
 
 class Others(NamedTuple):
@@ -24,8 +26,12 @@ class Fold(Protocol):
     def words(self) -> object | None:
         """What to ask the next node; ``None`` where nothing more is wanted of anybody."""
 
-    def heard(self, raw: bytes) -> bool:
-        """Take an answer; ``False`` where it cannot be read."""
+    def heard(self, raw: bytes, asked: Any) -> object | None:
+        """Take the answer to the words ``asked``; return what to ask the same one next, ``None`` where it has said all.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
 
     def done(self, mute: list[int], *, is_whole: bool) -> None:
         """It is over: the places that gave no answer, and whether every other was heard. Told once."""
@@ -56,13 +62,15 @@ class Survey:
             return
         self._is_going_on = True
         while (words := self._fold.words()) is not None and self._left and len(self._open) < self._at_a_time:
-            place = self._left.popleft()
-            question = self._asking.ask(place, self._topic, words, self._hears(place), self._within_s)
-            if question.is_open:
-                self._open[place] = question
+            self._ask(self._left.popleft(), words)
         self._is_going_on = False
         if words is None or not (self._left or self._open):
             self._end()
+
+    def _ask(self, place: int, words: object) -> None:
+        question = self._asking.ask(place, self._topic, words, self._hears(place, words), self._within_s)
+        if question.is_open:
+            self._open[place] = question
 
     def _end(self) -> None:
         is_whole = not (self._left or self._open)
@@ -72,11 +80,17 @@ class Survey:
         self._open.clear()
         self._fold.done(self._mute, is_whole=is_whole)
 
-    def _hears(self, place: int) -> Callable[[bytes | MeshError], None]:
+    def _hears(self, place: int, asked: object) -> Callable[[bytes | MeshError], None]:
         def heard(outcome: bytes | MeshError) -> None:
             self._open.pop(place, None)
-            if isinstance(outcome, MeshError) or not self._fold.heard(outcome):
+            try:
+                more = None if isinstance(outcome, MeshError) else self._fold.heard(outcome, asked)
+            except ValueError:
+                more, outcome = None, _UNREADABLE
+            if isinstance(outcome, MeshError):
                 self._mute.append(place)
+            elif more is not None:
+                self._ask(place, more)
             self._go_on()
 
         return heard

@@ -36,6 +36,11 @@ def is_before(word: Turn, taken: Turn) -> bool:
     return word[0] == taken[0] and word[1] < taken[1]
 
 
+def is_of_another_run(word: Turn, taken: Turn) -> bool:
+    """Whether a worker that said a word has started since it asked for what it has ``taken``, as far as is known."""
+    return 0 not in (word[0], taken[0]) and word[0] != taken[0]
+
+
 class TakeWords(msgspec.Struct, frozen=True, gc=False):
     """``take``, to a home: the socket has answered ``open`` and keeps the calls in ``keep``."""
 
@@ -131,20 +136,30 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 """How many lambdas."""
 LISTED_BYTES = 2 * 1024 * 1024
 """What the lambdas of one answer to ``list`` may take."""
+LISTED_LAMBDAS = 1_000
+"""How many there are in one at most: writing them takes less time than others may have to wait."""
 
 
 class ListWords(msgspec.Struct, frozen=True, gc=False):
-    """``list`` or ``count``: the lambdas that a node holds, ``limit`` of them."""
+    """``list``, ``count``, ``measures`` or ``ready``: the lambdas that a node holds, ``limit`` of them; what one worker
+    of it measures, and whether it is ready, asked by another.
+    """
 
     limit: Count = 0
+    skip: Count = 0
+    """How many have been told already."""
 
 
 class ListedWords(msgspec.Struct, frozen=True, gc=False):
-    """The answer to ``list``: ``count`` lambdas, from id to lambda object; ``is_cut`` where there are more."""
+    """The answer to ``list``: ``count`` lambdas, from id to lambda object; ``is_cut`` where there are more.
+
+    ``skipped`` is how many were told before; who asks for more and is told 0 has asked a version that cannot go on.
+    """
 
     count: Count
     is_cut: bool
     lambdas: msgspec.Raw
+    skipped: Count = 0
 
 
 class MeasuresWords(msgspec.Struct, frozen=True, gc=False):
@@ -156,9 +171,9 @@ class MeasuresWords(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReadyWords(msgspec.Struct, frozen=True, gc=False):
-    """The answer to ``ready``, of one worker to another of its node: ``trouble`` is why it is, but degraded."""
+    """The answer to ``ready``, of one worker to another of its node: whether it goes down, and what is wrong if not."""
 
-    is_ready: bool
+    is_ending: bool
     trouble: str | None = None
 
 

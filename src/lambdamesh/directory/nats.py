@@ -32,9 +32,9 @@ _DOUBLINGS = 8
 class Nats(Known):
     """The nodes whose claims are in the bucket ``lambdamesh``; with NATS gone, those that were known stay.
 
-    ``probe`` dials whoever holds this node's machine id. Of the workers of a node
-    one is its speaker, and claims it. ``clock`` is monotonic, ``unix`` the wall clock, in seconds.
-    ``changed`` is also told when ``complete`` or ``trouble`` has another answer.
+    ``probe`` dials whoever holds this node's machine id. Of the workers of a node one is its speaker, and claims it.
+    ``clock`` is monotonic, ``unix`` the wall clock, in seconds. ``changed`` is also told when ``complete`` or
+    ``trouble`` has another answer.
 
     Raises:
         ValueError: the URLs of ``access`` are none.

@@ -32,13 +32,9 @@ class _Gathering(Generic[Words]):
         """What to ask the next one."""
         return ListWords()
 
-    def heard(self, raw: bytes) -> bool:
-        """Take an answer."""
-        try:
-            self._words.append(msgspec.json.decode(raw, type=self._kind))
-        except msgspec.MsgspecError:
-            return False
-        return True
+    def heard(self, raw: bytes, asked: object) -> None:
+        """Take an answer. Raises: ValueError."""
+        self._words.append(msgspec.json.decode(raw, type=self._kind))
 
     def done(self, mute: list[int], *, is_whole: bool) -> None:
         """All have answered who did."""
@@ -58,7 +54,7 @@ def answer_ready(door: Door, reply: Reply) -> None:
     """Answer whether new lambdas and calls are taken: as the worker that is least ready."""
 
     def told(words: list[ReadyWords], mute: list[int]) -> None:
-        if not all(one.is_ready for one in words):
+        if any(one.is_ending for one in words):
             reply.refuse(Draining(_DRAINING))
             return
         reasons = [reason for reason in (door.trouble(), *(one.trouble for one in words)) if reason]

@@ -31,6 +31,8 @@ _GONE = getattr(select, "POLLRDHUP", 0)
 _UNSENT_BYTES = 64 * 1024
 _INT_MAX = 2**31 - 1
 _ACCEPTS_PER_WAKE = 64
+_LAST_WAKES = 4 * BACKLOG // _ACCEPTS_PER_WAKE
+"""A flood of newcomers has no last one: room enough for all who were there when it began to end."""
 _RETRY_S = 0.25
 _RESERVED_DESCRIPTORS = 64
 _LEAST_CONNECTIONS = 16
@@ -81,7 +83,12 @@ class Population:
 
 
 class Listener:
-    """Accepts connections of one listening socket; ``protocol`` makes what speaks on each, given the peer's address."""
+    """Accepts connections of one listening socket; ``protocol`` makes what speaks on each, given the peer's address.
+
+    ``is_last`` says that nobody comes after it who would accept on copies of a TCP socket that other processes have.
+    """
+
+    is_last = False
 
     def __init__(
         self, sock: socket.socket, population: Population, protocol: Callable[[str], asyncio.BaseProtocol]
@@ -118,8 +125,13 @@ class Listener:
         """Stop listening once whoever has connected is in: what is closed in the queue looks like a lost call."""
         is_accepting = self._is_accepting
         self.pause()
-        while is_accepting and self._accept():
-            pass
+        for _ in range(_LAST_WAKES):
+            if not (is_accepting and self._accept()):
+                break
+        if self.is_last and self._socket.family != socket.AF_UNIX and self._socket.fileno() >= 0:
+            # A copy would go on to take connections, for nobody.
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RD)
         self._socket.close()
         while self._arriving:
             await asyncio.wait(self._arriving)

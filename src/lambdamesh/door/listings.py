@@ -40,13 +40,9 @@ class Count:
         """What to ask the next node."""
         return ListWords()
 
-    def heard(self, raw: bytes) -> bool:
-        """Add what another node has counted."""
-        try:
-            self._count += msgspec.json.decode(raw, type=CountWords)
-        except msgspec.MsgspecError:
-            return False
-        return True
+    def heard(self, raw: bytes, asked: object) -> None:
+        """Add what another has counted. Raises: ValueError."""
+        self._count += msgspec.json.decode(raw, type=CountWords)
 
     def done(self, mute: list[int], *, is_whole: bool) -> None:
         """Answer."""
@@ -87,26 +83,29 @@ class Listing:
         """What to ask the next node: as many lambdas as there is room for."""
         return ListWords(self._room) if self._room > 0 else None
 
-    def heard(self, raw: bytes) -> bool:
-        """Add what another node holds, as it wrote it.
+    def heard(self, raw: bytes, asked: ListWords) -> ListWords | None:
+        """Add what another holds, as it wrote it; return how to ask for the rest. Raises: ValueError.
 
         An id may be there twice, of a lambda that moves just now: to know it every id would have to be read, and
         whoever reads the answer takes the last of the two.
         """
         if len(raw) > LISTED_BYTES + _AROUND_BYTES:
-            return False
-        try:
-            listed = msgspec.json.decode(raw, type=ListedWords)
-            count, entries = listed.count, _entries(listed.lambdas)
-            if count > self._room:
-                count, entries = _some(listed.lambdas, self._room)
-                self._is_cut = True
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return False
-        self._is_cut |= listed.is_cut
+            raise ValueError("it is longer than may be")
+        listed = msgspec.json.decode(raw, type=ListedWords)
+        if listed.skipped != asked.skip:
+            # It begins from the start each time: of a version that cannot go on.
+            self._is_cut = True
+            return None
+        count, entries = listed.count, _entries(listed.lambdas)
+        if count > self._room:
+            count, entries = _some(listed.lambdas, self._room)
+            self._is_cut = True
         if entries:
             self._take(count, entries)
-        return True
+        if listed.is_cut and entries and self._room > 0:
+            return ListWords(self._room, listed.skipped + count)
+        self._is_cut |= listed.is_cut
+        return None
 
     def done(self, mute: list[int], *, is_whole: bool) -> None:
         """Answer."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from lambdamesh.core.ports import Linked
-from lambdamesh.errors import LambdaLost, MeshError
+from lambdamesh.errors import LambdaLost, MeshError, Overloaded
 from lambdamesh.protocol.answer import Pending
 from lambdamesh.protocol.call import Call
 
@@ -111,8 +111,14 @@ class Line:
         for number in tuple(self.pending):
             send = self._sends.get(number)
             answer = self._forget(number)
-            if send is not None and answer is not None:
-                answer.moved(link, send(link))
+            if send is None or answer is None:
+                continue
+            try:
+                sent = send(link)
+            except MemoryError:
+                answer.fault(Overloaded("this node has no memory left for the call: try again later"))
+            else:
+                answer.moved(link, sent)
 
     def end(self, error: MeshError) -> None:
         """The node cannot be reached: tell everybody."""

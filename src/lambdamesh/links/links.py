@@ -141,8 +141,8 @@ class Links:
         """Whether a place is out of reach; one that nobody has tried lately is tried."""
         if self.is_up(place):
             return False
-        peer = self._peers.get(place)
-        if peer is not None and peer.state is State.DOWN:
+        peer, has_gone = self._peers.get(place), worker_of(place) >= self._workers_of(machine_of(place))
+        if has_gone or (peer is not None and peer.state is State.DOWN):
             return True
         is_alive = self._directory.is_alive(machine_of(place), time.time())
         return not is_alive and isinstance(self.seat(place), MeshError)
@@ -188,7 +188,9 @@ class Links:
 
     def _is_new(self, place: int) -> bool:
         peer, record = self._peers.get(place), self._directory.find(machine_of(place))
-        return record is not None and (peer is None or peer.instance != record.instance)
+        if record is None or worker_of(place) >= record.workers:
+            return False
+        return peer is None or peer.instance != record.instance
 
     def stop(self) -> None:
         """Begin nothing more; links close once nothing is in flight on them."""
@@ -265,12 +267,14 @@ class Links:
         if record.machine == me.machine:
             connection.is_oneself = record.instance == me.instance
             raise _not_another(record, me)
-        self._refuse_second(peer, record)
+        places = (place_of(record.machine, worker) for worker in range(WORKERS_MOST))
+        for other in filter(None, map(self._peers.get, places)):
+            # Whichever worker it is: a second node may have more of them.
+            if other.instance not in ("", record.instance):
+                self._refuse_second(other)
 
-    def _refuse_second(self, peer: Peer, record: NodeRecord) -> None:
+    def _refuse_second(self, peer: Peer) -> None:
         for other in tuple(peer.connections):
-            if peer.instance in ("", record.instance):
-                return
             if other.heard_within(_FRESH_S):
                 raise LinkClosed(
                     f"the machine id of {peer.name} is in use by another node that is alive, unless that one has just "
@@ -291,14 +295,15 @@ class Links:
         peer = self._peers.setdefault(peer.place, peer)
         peer.instance, peer.name = record.instance, f"{record.host} ({place_text(peer.place)})"
         self._wiring.counters.links_opened += 1
-        # What it must know before any call, and again whenever words may have been lost: which of its lambdas are here.
-        connection.link.tell(*self.holder.holding(peer.place))
         if connection.sibling is not None:
             self._loop.call_soon(self.siblings.linked)
         else:
             before = self._directory.find(record.machine)
             self.dialler.met_again(peer, (record.address, "" if before is None else before.address))
+            # First of all how many workers it has now: of which of them a lambda is depends on that.
             self._acquaintance.learn(record, time.time(), is_hearsay=False)
+        # What it must know before any call, and again whenever words may have been lost: which of its lambdas are here.
+        connection.link.tell(*self.holder.holding(peer.place))
         for other in peer.connections:
             # Whoever dials again may have lost a link that looks alive from here.
             other.look()

@@ -20,7 +20,6 @@ LOG_LINES = 60
 """Lines of the log that refusals may take a minute."""
 _MINUTE_S = 60.0
 _PAUSE_S = 0.25
-_PEEK_S = 0.01
 _LEAST_S = 0.05
 """What is left to a handshake whose first byte came at the last moment."""
 
@@ -107,10 +106,14 @@ class MeshDoor:
                 log.warning("mesh_door_paused", why=str(error), once_a_minute=True)
                 await asyncio.sleep(_PAUSE_S)
                 continue
-            self.take(accepted, str(peer[0]))
+            self._take(accepted, str(peer[0]), may_be_for_another=True)
 
     def take(self, accepted: socket.socket, peer: str) -> None:
-        """See whether somebody at the address ``peer`` is a node."""
+        """See whether somebody at the address ``peer``, whom another worker has handed over, is a node."""
+        # It stays here, whatever it says: a stranger does not have workers hand it to and fro.
+        self._take(accepted, peer, may_be_for_another=False)
+
+    def _take(self, accepted: socket.socket, peer: str, *, may_be_for_another: bool) -> None:
         of_one = [arrival for arrival in self._arriving if arrival.peer == peer]
         if len(of_one) >= self._most_of_one:
             self._crowd_out(of_one, "its address has as many connections as may be that have not said hello yet")
@@ -119,7 +122,7 @@ class MeshDoor:
         accepted.setblocking(False)
         arrival = _Arrival(accepted, peer)
         self._arriving[arrival] = None
-        arrival.task = self._loop.create_task(self._welcome(arrival))
+        arrival.task = self._loop.create_task(self._welcome(arrival, may_be_for_another))
         arrival.task.add_done_callback(lambda _task: self._ended(arrival))
 
     def _crowd_out(self, crowd: Iterable[_Arrival], why: str) -> None:
@@ -137,11 +140,12 @@ class MeshDoor:
 
     # -- whether it is a node -----------------------------------------------------------------------------------
 
-    async def _welcome(self, arrival: _Arrival) -> None:
+    async def _welcome(self, arrival: _Arrival, may_be_for_another: bool) -> None:
         ends_at = self._loop.time() + self._hello_s
         try:
             async with asyncio.timeout_at(ends_at):
-                wanted = await self._wanted(arrival.sock)
+                await self._readable(arrival.sock)
+                wanted = await self._wanted(arrival.sock) if may_be_for_another else None
             if wanted is not None and wanted != self.worker and self.hand_over(wanted, arrival.sock):
                 return
             arrival.stage = _Stage.SPEAKING
@@ -166,21 +170,21 @@ class MeshDoor:
                 self._refusals.log(arrival.peer, why)
 
     async def _wanted(self, sock: socket.socket) -> int | None:
-        """Wait until the other side has said anything; return which worker it wants, ``None`` where it does not say.
-
-        TLS costs memory, which silence shall not.
-        """
-        await self._readable(sock)
-        text = b""
-        while is_begun(text := sock.recv(PREAMBLE_BYTES, socket.MSG_PEEK)) and text:  # noqa: ASYNC110
-            # What is there makes it readable at once: there is nothing to wait for but time.
-            await asyncio.sleep(_PEEK_S)
+        """Return which worker the other side wants, which has begun to speak; ``None`` where it does not say."""
+        text = sock.recv(PREAMBLE_BYTES, socket.MSG_PEEK)
+        if text and is_begun(text):
+            # What is there would make it readable at once: it is to be so once there is as much as a preamble has.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, PREAMBLE_BYTES)
+            await self._readable(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            text = sock.recv(PREAMBLE_BYTES, socket.MSG_PEEK)
         worker = read_preamble(text)
         if worker is not None:
             sock.recv(PREAMBLE_BYTES)
         return worker
 
     async def _readable(self, sock: socket.socket) -> None:
+        """Wait until the other side has said anything: TLS costs memory, which silence shall not."""
         spoken = self._loop.create_future()
         self._loop.add_reader(sock, _settle, spoken)
         try:

@@ -65,24 +65,8 @@ class Link:
     """
 
     __slots__ = (
-        "_arrivals",
-        "_bounds",
-        "_handlers",
-        "_holds",
-        "_is_greeted",
-        "_receiver",
-        "_rest",
-        "begun",
-        "has_parted",
-        "inbound",
-        "is_closed",
-        "name",
-        "number",
-        "outbox",
-        "peer",
-        "pending",
-        "place",
-        "version",
+        "_arrivals", "_bounds", "_handlers", "_holds", "_is_greeted", "_receiver", "_rest", "begun",
+        "has_parted", "inbound", "is_closed", "name", "number", "outbox", "peer", "pending", "place", "version",
     )  # fmt: skip
 
     def __init__(
@@ -129,24 +113,28 @@ class Link:
         return bool(self.pending or self.inbound or self._arrivals or self.outbox.has_more)
 
     def _begin(self, answer: Pending) -> int:
+        """Return the number of an exchange that is begun once its frame is made: for that there may be no memory."""
         if self.is_closed:
             answer.fault(PeerUnreachable(f"the link to {self.name} has ended: try again"))
             return 0
         self.begun += 1
-        number = self.number
-        while True:
+        number = self.number % _NUMBERS + 1
+        while number in self.pending:
             number = number % _NUMBERS + 1
-            if number not in self.pending:
-                self.number = number
-                self.pending[number] = answer
-                return number
+        self.number = number
+        return number
+
+    def _send(self, kind: int, call: Call, answer: Pending, adopted: int = 0) -> int:
+        number = self._begin(answer)
+        if number:
+            text = call_frame(kind, number, call, adopted)
+            self.pending[number] = answer
+            self.outbox.put_of(True, number, text)
+        return number
 
     def call(self, call: Call, answer: Pending) -> int:
         """Send a call on and return the number of the exchange."""
-        number = self._begin(answer)
-        if number:
-            self.outbox.put_of(True, number, call_frame(_CALL, number, call))
-        return number
+        return self._send(_CALL, call, answer)
 
     def notify(self, call: Call) -> None:
         """Send a notification on, whatever becomes of it (``core.ports.Provider``)."""
@@ -154,10 +142,7 @@ class Link:
 
     def pass_on(self, call: Call, answer: Pending) -> int:
         """Send a notification on; ``answer`` is told once the provider was given it, or why not."""
-        number = self._begin(answer)
-        if number:
-            self.outbox.put_of(True, number, call_frame(Kind.NOTIFY, number, call))
-        return number
+        return self._send(Kind.NOTIFY, call, answer)
 
     def adopt(self, call: Call, lambda_number: int, answer: Pending) -> int:
         """Have the other side answer call ``lambda_number``, which its provider holds from an earlier socket."""
@@ -165,16 +150,16 @@ class Link:
             # Its provider has it: no refusal on the way can say that nothing was run.
             answer.fault(LambdaLost(f"the link to {self.name} has ended: the call may have run"))
             return 0
-        number = self._begin(answer)
-        self.outbox.put_of(True, number, call_frame(Kind.ADOPT, number, call, lambda_number))
-        return number
+        return self._send(Kind.ADOPT, call, answer, lambda_number)
 
     def ask(self, topic: str, body: bytes, answer: Pending) -> int:
         """Ask the other node something, and return the number of the exchange."""
         number = self._begin(answer)
         if number:
+            text = topic_frame(Kind.ASK, number, topic, body)
+            self.pending[number] = answer
             put = self.outbox.put_last if topic in BEHIND else self.outbox.put_of
-            put(True, number, topic_frame(Kind.ASK, number, topic, body))
+            put(True, number, text)
         return number
 
     def tell(self, topic: str, body: bytes) -> None:

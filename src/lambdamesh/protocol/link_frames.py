@@ -16,6 +16,7 @@ import msgspec
 from lambdamesh.errors import LambdaError, MeshError
 from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.faults import fault
+from lambdamesh.protocol.json_text import SurrogatesAside
 
 VERSIONS = (1, 2)
 """The lowest and the highest version of this protocol that is spoken here."""
@@ -241,13 +242,14 @@ def fault_frame(number: int, error: MeshError) -> bytes:
 
 def read_fault(payload: bytes) -> MeshError:
     """Read such an error; one that is not known here goes by its HTTP status."""
+    aside = SurrogatesAside(payload) if b"\\u" in payload else None
     try:
-        told = _decode_fault(payload)
+        told = _decode_fault(payload if aside is None else aside.plain)
     except msgspec.MsgspecError:
         return MeshError("another node answered with an error that cannot be read", delivered="unknown")
     delivered = told.delivered if told.delivered in ("no", "yes", "unknown") else "unknown"
     error = fault(told.status, told.code, told.error, delivered)  # type: ignore[arg-type]
     error.rpc_code = told.rpc_code
     if isinstance(error, LambdaError) and bytes(told.data) != b"null":
-        error.data = bytes(told.data)
+        error.data = bytes(told.data) if aside is None else aside.restore(bytes(told.data))
     return error

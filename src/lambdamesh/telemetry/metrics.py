@@ -30,7 +30,7 @@ GAUGES: tuple[tuple[str, str, Fold], ...] = (
     ("ready", "1 while new lambdas and calls are taken, else 0.", min),
     ("nodes", "Other nodes that are known.", max),
     ("nodes_alive", "Other nodes that count as alive.", max),
-    ("links", "Other nodes to which there is a link.", sum),
+    ("links", "Links to other nodes: of each worker, one to each worker of theirs that it has to do with.", sum),
     ("link_calls", "Calls and questions of this node that others have not answered yet.", sum),
     ("link_waiting_bytes", "Bytes that wait for links to take them.", sum),
     ("mesh_degraded", "1 while this node does not see the whole mesh, else 0.", max),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from array import array
@@ -16,6 +17,9 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
+import structlog
+
+log = structlog.get_logger(__name__)
 
 Words = TypeVar("Words")
 
@@ -23,13 +27,14 @@ _READ_BYTES = 64 * 1024
 _FDS_MOST = 250
 """The system sends no more of them at a time."""
 _WAITING_MOST = 1_000
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_FDS_WAITING_MOST = 64
+"""Some come from strangers: they may not fill the table of open files."""
 
 
 class Channel(Generic[Words]):
     """One end. ``kind`` is what it hears, told to ``heard`` with the descriptors, which are then the hearer's own.
 
-    ``ended`` is told once that the other end is gone. Made inside of an event loop.
+    ``ended`` is told once that the other end is gone, or has said what cannot be read. Made inside of an event loop.
     """
 
     def __init__(
@@ -53,10 +58,15 @@ class Channel(Generic[Words]):
 
     def say(self, words: object, fds: Sequence[int] = ()) -> bool:
         """Send words with copies of descriptors; ``False`` where the other end is gone, or takes nothing."""
-        if not self._is_open or len(self._waiting) >= _WAITING_MOST:
+        if not self._is_open or len(self._waiting) >= (_FDS_WAITING_MOST if fds else _WAITING_MOST):
             return False
-        text = b"%d %b\n" % (len(fds), msgspec.json.encode(words))
-        self._waiting.append((text, [os.dup(fd) for fd in fds]))
+        copies: list[int] = []
+        try:
+            copies.extend(os.dup(fd) for fd in fds)
+        except OSError:
+            _close(copies)
+            return False
+        self._waiting.append((b"%d %b\n" % (len(fds), msgspec.json.encode(words)), copies))
         if len(self._waiting) == 1:
             self._write()
         return self._is_open
@@ -78,7 +88,8 @@ class Channel(Generic[Words]):
     def _end(self) -> None:
         if self._is_open:
             self.close()
-            self._ended()
+            # Not from within: whoever says something may be in the middle of what an end changes.
+            self._loop.call_soon(self._ended)
 
     def _write(self) -> None:
         while self._waiting:
@@ -89,9 +100,12 @@ class Channel(Generic[Words]):
             except BlockingIOError:
                 self._loop.add_writer(self._socket.fileno(), self._write)
                 return
-            except OSError:
-                self._end()
-                return
+            except OSError as error:
+                if error.errno != errno.ETOOMANYREFS:
+                    self._end()
+                    return
+                # The other side is slow to take descriptors: these words are lost, and not all that follow.
+                sent = len(text)
             _close(fds)
             if sent == len(text):
                 self._waiting.popleft()
@@ -101,20 +115,31 @@ class Channel(Generic[Words]):
 
     def _read(self) -> None:
         try:
-            text, fds, _, _ = socket.recv_fds(self._socket, _READ_BYTES, _FDS_MOST, _CLOSE_ON_EXEC)
+            text, fds, flags, _ = socket.recv_fds(self._socket, _READ_BYTES, _FDS_MOST)
         except BlockingIOError:
             return
         except OSError:
-            text, fds = b"", []
-        self._fds.extend(fds)
-        if not text:
+            text, fds, flags = b"", [], 0
+        for fd in fds:
+            # The call above hears of no flag that would do this.
+            os.set_inheritable(fd, False)
+            self._fds.append(fd)
+        # Where this process could not have them all, nobody can say any more whose the others are.
+        if not text or flags & socket.MSG_CTRUNC:
             self._end()
             return
         *lines, self._text = (self._text + text).split(b"\n")
         for line in lines:
             count, _, encoded = line.partition(b" ")
             own = [self._fds.popleft() for _ in range(int(count))]
-            self._heard(self._decoder.decode(encoded), own)
+            try:
+                words = self._decoder.decode(encoded)
+            except msgspec.MsgspecError as error:
+                log.error("words_not_understood", why=str(error), fix="restart the node: it was upgraded while it ran")
+                _close(own)
+                self._end()
+                return
+            self._heard(words, own)
             if not self._is_open:
                 return
 

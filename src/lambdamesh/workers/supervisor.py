@@ -13,11 +13,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from functools import partial
+from pathlib import Path
 
 import structlog
 
-from lambdamesh.door.listening import address_text
+from lambdamesh.door.listening import address_text, connection_limit
 from lambdamesh.ids import machine_id_text
 from lambdamesh.part import new_instance
 from lambdamesh.settings import ConfigError, Settings
@@ -43,6 +45,8 @@ log = structlog.get_logger(__name__)
 
 SILENT_S = 10.0
 """A worker that has said nothing for so long is stuck, and ended."""
+_FIRST_WORD_S = 60.0
+"""The same of one that has not said anything yet: a slow disk may keep it from its first word."""
 _LOOK_S = 1.0
 _FAILED = 1
 
@@ -54,7 +58,7 @@ class _Process:
         self.process = process
         self.started_at = self.heard_at = now
         self.channel: Channel[Report]
-        self.is_ready = False
+        self.has_spoken = self.is_ready = False
         self.failure: str | None = None
 
 
@@ -70,6 +74,8 @@ class Supervisor:
         self._state = state
         self._workers = workers
         self._machine = state.machine_id(settings.machine_id)
+        # Descriptors of strangers pass through here on their way from one worker to another.
+        connection_limit()
         # Made, and put in order, before several processes look for them.
         state.node_key()
         state.load_deleted(time.time())
@@ -77,6 +83,8 @@ class Supervisor:
         self._instance, self._began_at = new_instance(), time.time()
         self._processes: dict[int, _Process] = {}
         self._crashes = Crashes()
+        self._pairings: Counter[tuple[int, int]] = Counter()
+        """How many sockets each two workers have had."""
         self._has_started = self._is_stopping = False
         self._looked_at = 0.0
         self._failure: str | None = None
@@ -95,7 +103,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop)
         self._loop.add_signal_handler(signal.SIGHUP, self._service.reloading, partial(self._tell_all, Reload()))
-        pairs = {(a, b): socket.socketpair() for a in range(self._workers) for b in range(a + 1, self._workers)}
+        pairs = {(a, b): self._pair(a, b) for a in range(self._workers) for b in range(a + 1, self._workers)}
         for worker in range(self._workers):
             ends = {b: pair[0] for (a, b), pair in pairs.items() if a == worker}
             ends |= {a: pair[1] for (a, b), pair in pairs.items() if b == worker}
@@ -104,6 +112,8 @@ class Supervisor:
         await self._ended.wait()
         for sockets in self._sockets:
             sockets.close(with_files=True)
+        # In one file, where versions that know of no workers find it as well.
+        self._state.load_deleted(time.time())
         if self._failure is not None:
             raise ConfigError(self._failure)
         log.info("stopped", workers=self._workers)
@@ -114,7 +124,7 @@ class Supervisor:
     def _start(self, worker: int, siblings: dict[int, socket.socket]) -> None:
         ours, theirs = socket.socketpair()
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "lambdamesh.workers", str(theirs.fileno())],
+            [sys.executable, *_flags(), "-m", "lambdamesh.workers", str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             # The lock is held until the last of them has gone.
             pass_fds=(theirs.fileno(), self._state.lock_fd),
@@ -135,7 +145,7 @@ class Supervisor:
             started_at=self._began_at,
             local=len(sockets.local),
             has_mesh=sockets.mesh is not None,
-            siblings=list(siblings),
+            siblings={sibling: self._pairings[_both(worker, sibling)] for sibling in siblings},
         )
         running.channel.say(assignment, _descriptors(sockets, siblings))
         for sock in siblings.values():
@@ -145,30 +155,50 @@ class Supervisor:
         if self._is_stopping:
             return
         siblings: dict[int, socket.socket] = {}
-        for other, running in self._processes.items():
-            siblings[other], theirs = socket.socketpair()
-            running.channel.say(Sibling(worker), (theirs.fileno(),))
-            theirs.close()
-        self._start(worker, siblings)
+        try:
+            for other in self._processes:
+                siblings[other], theirs = self._pair(worker, other)
+                self._give(other, worker, theirs)
+            self._start(worker, siblings)
+        except OSError as error:
+            # The machine has no room for a process or a socket now: what there is of the node goes on.
+            for sock in siblings.values():
+                sock.close()
+            log.error("worker_not_started", worker=worker, why=str(error), again_in_s=_LOOK_S)
+            self._loop.call_later(_LOOK_S, self._start_again, worker)
 
-    def _pair(self, one: int, other: int) -> None:
-        """Give two workers that have lost their link a new one, if both are there."""
-        if self._is_stopping or one not in self._processes or other not in self._processes:
-            return
+    def _pair(self, one: int, other: int) -> tuple[socket.socket, socket.socket]:
+        """Make a socket between two workers, a new one of those that they have had."""
         ends = socket.socketpair()
-        for worker, sibling, end in ((one, other, ends[0]), (other, one, ends[1])):
-            self._processes[worker].channel.say(Sibling(sibling), (end.fileno(),))
-            end.close()
+        self._pairings[_both(one, other)] += 1
+        return ends
+
+    def _give(self, worker: int, sibling: int, end: socket.socket) -> None:
+        with end:
+            words = Sibling(sibling, self._pairings[_both(worker, sibling)])
+            self._processes[worker].channel.say(words, (end.fileno(),))
+
+    def _link_again(self, one: int, other: int, pairing: int) -> None:
+        """Give two workers that have lost their link a new one, if both are there. Both say so: the first counts."""
+        if (
+            self._is_stopping
+            or not {one, other} <= self._processes.keys()
+            or self._pairings[_both(one, other)] != pairing
+        ):
+            return
+        ends = self._pair(one, other)
+        self._give(one, other, ends[0])
+        self._give(other, one, ends[1])
 
     # -- what workers say ---------------------------------------------------------------------------------------
 
     def _heard(self, worker: int, running: _Process, report: Report, fds: list[int]) -> None:
-        running.heard_at = time.monotonic()
+        running.heard_at, running.has_spoken = time.monotonic(), True
         if isinstance(report, Ready):
             running.is_ready = True
             self._ready(report)
         elif isinstance(report, Lost):
-            self._pair(worker, report.worker)
+            self._link_again(worker, report.worker, report.pairing)
         elif isinstance(report, HandOver):
             other = self._processes.get(report.worker)
             if other is not None:
@@ -200,7 +230,8 @@ class Supervisor:
         code = running.process.wait()
         del self._processes[worker]
         if self._is_stopping:
-            self._sockets[worker].close(with_files=False)
+            # Whoever is left may still answer who comes by the file of a Unix door.
+            self._sockets[worker].close(with_files=not self._processes)
             if not self._processes:
                 self._ended.set()
         elif running.failure is not None and (running.is_ready or not self._has_started):
@@ -234,9 +265,10 @@ class Supervisor:
         has_slept = now - self._looked_at > SILENT_S / 2
         self._looked_at = now
         for worker, running in self._processes.items():
-            if has_slept or not running.is_ready:
+            patience_s = SILENT_S if running.has_spoken or self._is_stopping else _FIRST_WORD_S
+            if has_slept:
                 running.heard_at = now
-            elif now - running.heard_at > SILENT_S and running.process.poll() is None:
+            elif now - running.heard_at > patience_s and running.process.poll() is None:
                 silent_s = round(now - running.heard_at)
                 log.error("worker_stuck", worker=worker, pid=running.process.pid, silent_s=silent_s)
                 running.process.kill()
@@ -248,7 +280,9 @@ class Supervisor:
         """Drain all; called again, have them stop at once."""
         if not self._is_stopping:
             log.info("stopping", workers=len(self._processes))
-        self._stop_all()
+            self._stop_all()
+        else:
+            self._tell_all(Stop(is_hurried=True))
 
     def _stop_all(self) -> None:
         self._is_stopping = True
@@ -260,6 +294,15 @@ class Supervisor:
     def _tell_all(self, order: Stop | Reload) -> None:
         for running in tuple(self._processes.values()):
             running.channel.say(order)
+
+
+def _flags() -> tuple[str, ...]:
+    """Return what keeps a worker from importing what lies in the working directory, as this process does not."""
+    return () if {"", str(Path.cwd())} & set(sys.path) else ("-P",)
+
+
+def _both(one: int, other: int) -> tuple[int, int]:
+    return min(one, other), max(one, other)
 
 
 def _descriptors(sockets: Sockets, siblings: dict[int, socket.socket]) -> list[int]:

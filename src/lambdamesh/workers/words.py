@@ -11,7 +11,7 @@ class Assignment(msgspec.Struct, frozen=True, tag="assignment"):
     """The first order: which part of which node a worker is.
 
     With it come the sockets of the local doors, ``local`` of them, that of the mesh door if ``has_mesh``, and one to
-    each of ``siblings``.
+    each of ``siblings``: by the number of the worker, which of the sockets between these two it is.
     """
 
     worker: int
@@ -22,13 +22,17 @@ class Assignment(msgspec.Struct, frozen=True, tag="assignment"):
     started_at: float
     local: int
     has_mesh: bool
-    siblings: list[int]
+    siblings: dict[int, int]
 
 
 class Sibling(msgspec.Struct, frozen=True, tag="sibling"):
-    """Another worker has started, or lost its link: here is a socket to it."""
+    """Another worker has started, or lost its link: here is a socket to it.
+
+    ``pairing`` counts the sockets between these two.
+    """
 
     worker: int
+    pairing: int
 
 
 class Arrival(msgspec.Struct, frozen=True, tag="arrival"):
@@ -36,7 +40,9 @@ class Arrival(msgspec.Struct, frozen=True, tag="arrival"):
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
-    """Drain; the second time, stop at once."""
+    """Drain; ``is_hurried``: stop at once, whatever still runs."""
+
+    is_hurried: bool = False
 
 
 class Reload(msgspec.Struct, frozen=True, tag="reload"):
@@ -57,9 +63,10 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
 
 
 class Lost(msgspec.Struct, frozen=True, tag="lost"):
-    """There is no link to another worker any more."""
+    """There is no link to another worker any more: that over the socket of ``pairing`` was the last."""
 
     worker: int
+    pairing: int
 
 
 class HandOver(msgspec.Struct, frozen=True, tag="hand_over"):

@@ -42,8 +42,11 @@ _ORPHANED = 70
 
 def main(fd: int) -> int:
     """Do as the supervisor at the other end of ``fd`` says, and return the exit code of the process."""
-    # A terminal's ctrl-C is for the supervisor, which says what is to be done.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What is sent to all processes of a terminal or a service is for the supervisor, which says what is to be done.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    # Its end tells the supervisor that this process has gone: it is open until then, and not only until the loop ends.
+    os.dup(fd)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_run(socket.socket(fileno=fd)))
 
@@ -62,6 +65,7 @@ class Worker:
         self._node: Node | None = None
         self._early: list[tuple[Order, list[int]]] = []
         self._links: set[asyncio.Task[None]] = set()
+        self._beat()
 
     async def run(self) -> int:
         """Be that part until the node ends."""
@@ -81,8 +85,8 @@ class Worker:
         node = self._node = Node(_share_of(assignment), state, part)
         self._loop.add_signal_handler(signal.SIGTERM, self._drain)
         node.join()
-        for worker, sock in part.siblings.items():
-            self._link(worker, sock)
+        for worker, (pairing, sock) in part.siblings.items():
+            self._link(worker, pairing, sock)
         for order, more in self._early:
             self._obey(node, order, more)
         await node.met()
@@ -91,7 +95,6 @@ class Worker:
         if not node.is_stopping:
             node.listen()
             self._channel.say(Ready(node.advertised))
-        self._beat()
         await node.stopped()
         if node.failure is not None:
             raise ConfigError(node.failure)
@@ -107,13 +110,16 @@ class Worker:
             started_at=assignment.started_at,
             local=local,
             mesh=mesh,
-            siblings=dict(zip(assignment.siblings, rest, strict=True)),
+            siblings={
+                worker: (pairing, sock)
+                for (worker, pairing), sock in zip(assignment.siblings.items(), rest, strict=True)
+            },
             lost=self._lost,
             hand_over=lambda worker, sock: self._hand_over(assignment, worker, sock),
         )
 
-    def _lost(self, worker: int) -> None:
-        self._channel.say(Lost(worker))
+    def _lost(self, worker: int, pairing: int) -> None:
+        self._channel.say(Lost(worker, pairing))
 
     def _hand_over(self, assignment: Assignment, worker: int, sock: socket.socket) -> bool:
         return worker < assignment.workers and self._channel.say(HandOver(worker), (sock.fileno(),))
@@ -130,17 +136,20 @@ class Worker:
 
     def _obey(self, node: Node, order: Order, fds: list[int]) -> None:
         if isinstance(order, Sibling):
-            self._link(order.worker, socket.socket(fileno=fds[0]))
+            self._link(order.worker, order.pairing, socket.socket(fileno=fds[0]))
         elif isinstance(order, Arrival):
             node.take(socket.socket(fileno=fds[0]))
         elif isinstance(order, Stop):
-            node.stop()
+            node.leave()
+            # Where a SIGTERM went to all processes the drain has begun: one wish to end is not two.
+            if order.is_hurried or not node.is_stopping:
+                node.stop()
         elif isinstance(order, Reload):
             node.reload()
 
-    def _link(self, worker: int, sock: socket.socket) -> None:
+    def _link(self, worker: int, pairing: int, sock: socket.socket) -> None:
         assert self._node is not None, "links are made once there is a node"
-        task = self._loop.create_task(self._node.link(worker, sock))
+        task = self._loop.create_task(self._node.link(worker, pairing, sock))
         self._links.add(task)
         task.add_done_callback(self._linked)
 

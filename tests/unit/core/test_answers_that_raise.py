@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from lambdamesh.errors import LambdaError, LambdaLost, MeshError
+from lambdamesh.core.relay import Relay
+from lambdamesh.errors import LambdaError, LambdaLost, MeshError, Overloaded
 from lambdamesh.protocol.answer import Pending
 from lambdamesh.protocol.call import Call
 from lambdamesh.protocol.json_rpc import Session
 from lambdamesh.protocol.session import Bounds, SessionCounters
+from tests.unit.core.meshed import AFAR, Asked as Exchange, C, FakeLink, Node
 from tests.unit.fakes import TEXT, FakeProvider, FakeSeat, Told, World
 
 
@@ -137,6 +142,9 @@ class Starved(FakeProvider):
     def call(self, call: Call, answer: Pending) -> int:
         raise MemoryError
 
+    def notify(self, call: Call) -> None:
+        raise MemoryError
+
 
 def test_a_call_that_there_was_no_memory_for_is_answered_by_whoever_hears_of_it_and_nobody_else() -> None:
     world, told = World(), Told()
@@ -145,3 +153,40 @@ def test_a_call_that_there_was_no_memory_for_is_answered_by_whoever_hears_of_it_
         world.call(told, timeout_s=1.0)
     world.pass_time(2.0)
     assert told.outcomes == 0, "its deadline is not told: the door has answered"
+
+
+class StarvedLink(FakeLink):
+    """A link that has no memory for one more call."""
+
+    def call(self, call: Call, answer: Pending) -> int:
+        raise MemoryError
+
+    def pass_on(self, call: Call, answer: Pending) -> int:
+        raise MemoryError
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+@pytest.mark.parametrize("take", [Relay.call, Relay.notify])
+def test_nor_is_one_told_of_twice_that_was_to_go_on_to_another_node(
+    take: Callable[[Relay, Call, Told, float], object], is_up: bool
+) -> None:
+    node, told = Node(), Told()
+    node.links.to[C] = link = StarvedLink(C)
+    link.is_up = is_up
+    with pytest.raises(MemoryError):
+        take(node.relay, Call(AFAR, b'"test"', b"12345", 1.0), told, node.now)
+    node.pass_time(2.0)
+    assert told.outcomes == 0
+    assert node.relay.budget.used_bytes == 0, "what it was to hold while it waited is free again"
+
+
+@pytest.mark.parametrize("how", ["called", "notified"])
+def test_another_node_is_told_that_there_was_no_memory(how: str) -> None:
+    """The link goes on: it carries the calls of others."""
+    node, answer = Node(), Exchange()
+    node.open(seat=FakeSeat(Starved()))
+    take: Any = getattr(node.reception, how)
+    take(node.links.to[C], Call(TEXT, b'"test"', b"1", 60.0), answer)
+    assert isinstance(answer.error, Overloaded)
+    assert answer.error.delivered == "no"
+    assert node.counters.overloaded_buffers == 1

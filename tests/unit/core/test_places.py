@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lambdamesh.core import places
 from lambdamesh.core.places import NOWHERE, Atlas, machine_of, place_of, place_text, worker_of
 from lambdamesh.ids import EPOCH_MS, NEEDS_KEY, SEQUENCE_BITS, TIME_SHIFT, LambdaId
 from tests.unit.fakes import MACHINE, TEXT, an_id
@@ -65,3 +66,10 @@ def test_a_worker_knows_itself_and_the_others_of_its_node() -> None:
     assert atlas.siblings == (MACHINE, place_of(MACHINE, 2))
     assert all(atlas.is_own(place) for place in atlas.own_places)
     assert not atlas.is_own(OTHER)
+
+
+def test_nothing_is_remembered_of_what_is_too_long_for_an_id() -> None:
+    """Whoever asks for paths that are no ids would fill the memory with them."""
+    before = places._minted_by.cache_info()
+    assert Atlas(MACHINE).home_of(TEXT * 1000) == NOWHERE
+    assert places._minted_by.cache_info() == before

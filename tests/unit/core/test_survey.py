@@ -28,6 +28,7 @@ class Surveyed:
         self.node.links.to = {machine: FakeLink(machine) for machine in machines}
         self.node.links.refusals = dict.fromkeys(absent, UNREACHABLE)
         self.answers: list[bytes] = []
+        self.next: list[object] = []
         self.ends: list[tuple[list[int], bool]] = []
         self._most = most
         self._unreadable = unreadable
@@ -37,12 +38,12 @@ class Surveyed:
         room = self._most - len(self.answers)
         return ListWords(room) if room else None
 
-    def heard(self, raw: bytes) -> bool:
+    def heard(self, raw: bytes, asked: object) -> object | None:
         assert not self.ends
         if raw == self._unreadable:
-            return False
+            raise ValueError(raw)
         self.answers.append(raw)
-        return True
+        return self.next.pop(0) if self.next else None
 
     def done(self, mute: list[int], *, is_whole: bool) -> None:
         self.ends.append((mute, is_whole))
@@ -64,6 +65,18 @@ def test_every_node_is_asked_and_the_end_is_told_once() -> None:
     survey.answer(E)
     survey.node.pass_time(10.0)
     assert (survey.answers, survey.ends) == ([b"13", b"12", b"14"], [([], True)])
+
+
+def test_who_has_more_to_say_is_asked_again() -> None:
+    survey = Surveyed([C, D], at_a_time=1)
+    survey.next.append(ListWords(7, 3))
+    survey.answer(C)
+    link = survey.node.links.to[C]
+    assert link.said[1] == ("ask", "count", msgspec.json.encode(ListWords(7, 3)))
+    assert survey.asked() == [C], "in the place of the first question"
+    survey.node.links.to[C].answers(C, 1)
+    survey.answer(D)
+    assert (survey.answers, survey.ends) == ([b"12", b"12", b"13"], [([], True)])
 
 
 def test_nobody_is_asked_where_there_is_nobody() -> None:

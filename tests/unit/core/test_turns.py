@@ -7,6 +7,7 @@ import pytest
 
 from lambdamesh.core.reopening import Claim, Key
 from lambdamesh.core.words import ANY_EPOCH, HoldingWords, LeftWords, PlacedWords, TakeWords, Turn
+from lambdamesh.errors import Recovering
 from tests.unit.core.meshed import AFAR, RIGHT, C, Node, Outcome, epoch, holder, is_gone
 from tests.unit.fakes import TEXT, FakeSeat
 
@@ -29,10 +30,46 @@ def test_what_was_said_before_it_asked_is_not_about_that(topic: str, turn: Turn,
     node = placed()
     if topic == "holding":
         node.told(C, "holding", HoldingWords(turn=turn))
+        if turn == AGAIN:
+            node.pass_time(node.limits.recovering_s + 0.1)
     else:
         counted = epoch(node) if topic == "left" else ANY_EPOCH
         node.told(C, "left", LeftWords(NAME, counted, 0, turn=turn))
     assert (holder(node) == C) if stays else is_gone(node, TEXT)
+
+
+def test_a_holder_that_has_died_has_not_closed_what_it_held() -> None:
+    """Its providers are about to come back: whoever calls meanwhile is not told that the lambda is gone for good."""
+    node = placed()
+    node.told(C, "holding", HoldingWords(turn=AGAIN))
+    assert TEXT not in node.registry.away
+    absence = node.registry.absence(TEXT, node.now)
+    assert isinstance(absence, Recovering)
+    node.pass_time(node.limits.recovering_s + 0.1)
+    assert is_gone(node, TEXT), "they did not come back"
+
+
+def test_nor_has_one_that_told_itself_what_it_held() -> None:
+    node = Node()
+    node.told(C, "holding", HoldingWords([(NAME, 77, "")], turn=SINCE))
+    assert holder(node) == C
+    node.told(C, "holding", HoldingWords(turn=AGAIN))
+    assert isinstance(node.registry.absence(TEXT, node.now), Recovering)
+
+
+def test_what_is_back_from_a_holder_that_died_may_close_as_ever() -> None:
+    node = placed()
+    node.told(C, "holding", HoldingWords(turn=AGAIN))
+    seat, _ = node.take(TEXT, key=Key.RIGHT)
+    node.leave(seat, final=True)
+    assert is_gone(node, TEXT)
+
+
+def test_what_was_deleted_is_gone_whoever_dies() -> None:
+    node = placed()
+    node.told(C, "holding", HoldingWords(turn=AGAIN))
+    node.registry.closed.bury(TEXT, node.now_ms)
+    assert is_gone(node, TEXT)
 
 
 @pytest.mark.parametrize(("turn", "stays"), [(BEFORE, True), (SINCE, False)])

@@ -79,7 +79,7 @@ class Stage:
         core.budget = Budget(self.world.limits.buffered_bytes)
         core.registry = self.world.registry
         core.relay = self.world.relay
-        core.relay.time = lambda: self.door.clock.now
+        core.relay.time = lambda: core.clock.now
         core.rays = Rays("my-host", 0, NOW_MS)
         core.sessions = SessionCounters()
         core.mint = self._mint

@@ -36,18 +36,19 @@ class Stage(DoorStage):
         """The limits that a node was asked with."""
         return [words.limit for words in self.links[machine].words("ask", topic, ListWords)]
 
-    def answers(self, machine: int, *texts: bytes, is_cut: bool = False) -> None:
-        self.says(machine, answer_of(*texts, is_cut=is_cut))
+    def answers(self, machine: int, *texts: bytes, is_cut: bool = False, skipped: int = 0) -> None:
+        self.says(machine, answer_of(*texts, is_cut=is_cut, skipped=skipped))
 
     def says(self, machine: int, raw: bytes) -> None:
         link = self.links[machine]
         link.pending.pop(link.numbers[-1]).result(raw)
 
 
-def answer_of(*texts: bytes, is_cut: bool = False, count: int | None = None) -> bytes:
+def answer_of(*texts: bytes, is_cut: bool = False, count: int | None = None, skipped: int = 0) -> bytes:
     entries = b",".join(b'"%b":{"id":"%b" , "of":"afar"}' % (text, text) for text in texts)
     cut = b"true" if is_cut else b"false"
-    return b'{"count":%d,"is_cut":%b,"lambdas":{%b}}' % (len(texts) if count is None else count, cut, entries)
+    count = len(texts) if count is None else count
+    return b'{"count":%d,"is_cut":%b,"skipped":%d,"lambdas":{%b}}' % (count, cut, skipped, entries)
 
 
 def ids(reply: Reply) -> list[bytes]:
@@ -111,11 +112,30 @@ def test_where_this_node_fills_it_nobody_is_asked(limit: int, shown: list[bytes]
     assert stage.asked(C) == []
 
 
-def test_a_node_that_has_more_than_it_may_say_is_cut() -> None:
+def test_a_node_that_has_more_than_it_may_say_at_a_time_is_asked_for_the_rest() -> None:
+    stage = Stage(C)
+    reply = stage.get("/lambda?scope=mesh&limit=4")
+    stage.answers(C, *AFAR[:2], is_cut=True)
+    assert [(words.limit, words.skip) for words in stage.links[C].words("ask", "list", ListWords)] == [(3, 0), (1, 2)]
+    stage.answers(C, AFAR[2], is_cut=True, skipped=2)
+    assert ids(reply) == [TEXT, *AFAR[:3]]
+    assert fields(reply) == {b"Lambda-Truncated": b"true"}
+
+
+def test_a_node_that_begins_from_the_start_each_time_is_cut() -> None:
     stage = Stage(C)
     reply = stage.get("/lambda?scope=mesh")
-    stage.answers(C, *AFAR, is_cut=True)
-    assert (len(ids(reply)), fields(reply)) == (10, {b"Lambda-Truncated": b"true"})
+    stage.answers(C, AFAR[0], is_cut=True)
+    stage.answers(C, AFAR[0], is_cut=True)
+    assert ids(reply) == [TEXT, AFAR[0]]
+    assert fields(reply) == {b"Lambda-Truncated": b"true"}
+
+
+def test_a_node_that_has_more_and_says_nothing_of_it_is_cut() -> None:
+    stage = Stage(C)
+    reply = stage.get("/lambda?scope=mesh")
+    stage.answers(C, is_cut=True)
+    assert fields(reply) == {b"Lambda-Truncated": b"true"}
 
 
 @pytest.mark.parametrize(

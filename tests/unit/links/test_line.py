@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lambdamesh.core.flight import Flight
-from lambdamesh.errors import LambdaLost, PeerUnreachable
+from lambdamesh.errors import LambdaLost, Overloaded, PeerUnreachable
 from lambdamesh.links.line import MOST, Line
+from lambdamesh.protocol.answer import Pending
 from lambdamesh.protocol.call import Call
 from tests.unit.core.meshed import AFAR, C, FakeLink
 from tests.unit.fakes import Told, World
@@ -158,3 +159,22 @@ def test_a_call_that_has_waited_has_less_time_left() -> None:
     line.flow(link)
     assert told.providers == [link]
     assert call.timeout_s == 57.5
+
+
+class Starved(FakeLink):
+    """A link that has no memory for a call with this body."""
+
+    def call(self, call: Call, answer: Pending) -> int:
+        if call.body == b"large":
+            raise MemoryError
+        return super().call(call, answer)
+
+
+def test_a_call_that_there_is_no_memory_for_does_not_keep_back_those_behind_it() -> None:
+    line, link = Line(), Starved(C)
+    starved, behind = Told(), Told()
+    line.call(a_call(b"large"), starved)
+    line.call(a_call(b"1"), behind)
+    line.flow(link)
+    assert (type(starved.error), starved.error.delivered) == (Overloaded, "no")
+    assert list(link.pending.values()) == [behind]

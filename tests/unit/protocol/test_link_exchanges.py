@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from lambdamesh.errors import (
     LambdaError,
     LambdaGone,
 )
+from lambdamesh.protocol import link
 from lambdamesh.protocol.link_frames import (
     PIECE_BYTES,
     Kind,
@@ -16,6 +19,7 @@ from lambdamesh.protocol.link_frames import (
 from tests.unit.fakes import Told
 from tests.unit.protocol.linked import MIB, ROOM_BYTES, Flying, a_call, a_pair, kinds, pump
 
+FRAMES = ("call_frame", "topic_frame")
 LONG = b'"%b"' % (b"x" * 3 * PIECE_BYTES)
 
 # -- exchanges ---------------------------------------------------------------------------------------------------
@@ -36,6 +40,32 @@ def test_a_call_is_answered_by_its_result(body: bytes) -> None:
     pump(near, far)
     assert told.raw == body
     assert near.is_clean and far.is_clean
+
+
+@pytest.mark.parametrize("begin", ["call", "pass_on", "adopt", "ask"])
+def test_an_exchange_that_there_is_no_memory_for_has_not_begun(begin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked hears of it at once, and not a second time when the link ends."""
+    near, _ = a_pair()
+    told = Told()
+    begun: dict[str, Callable[[], int]] = {
+        "call": lambda: near.link.call(a_call(), told),
+        "pass_on": lambda: near.link.pass_on(a_call(), told),
+        "adopt": lambda: near.link.adopt(a_call(), 7, told),
+        "ask": lambda: near.link.ask("show", b"{}", told),
+    }
+    with monkeypatch.context() as starved:
+        for name in FRAMES:
+            starved.setattr(link, name, _without_memory)
+        with pytest.raises(MemoryError):
+            begun[begin]()
+    assert not near.link.is_busy
+    assert begun[begin]() > 0
+    near.link.end()
+    assert told.outcomes == 1
+
+
+def _without_memory(*_of: object) -> bytes:
+    raise MemoryError
 
 
 @pytest.mark.parametrize("data", [None, b'{"a": 1}', LONG])

@@ -226,7 +226,18 @@ def test_what_became_of_the_call_survives_the_passage(delivered: str) -> None:
     assert read_fault(fault_frame(1, error)[HEAD_BYTES:]).delivered == delivered
 
 
-@pytest.mark.parametrize("data", [b'{"a" : 1.0}', b"0", b'""', b"false", b"[" * 500 + b"]" * 500])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a" : 1.0}',
+        b"0",
+        b'""',
+        b"false",
+        b"[" * 500 + b"]" * 500,
+        rb'"\ud800\u0041"',
+        rb'["\ud83d\ude00", "\udfff\\u"]',
+    ],
+)
 def test_what_a_provider_said_of_its_error_passes_byte_for_byte(data: bytes) -> None:
     told = read_fault(fault_frame(1, LambdaError("boom", rpc_code=-5, data=data))[HEAD_BYTES:])
     assert (type(told), told.message, told.rpc_code, told.data) == (LambdaError, "boom", -5, data)
