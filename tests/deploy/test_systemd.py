@@ -20,7 +20,7 @@ from lambdamesh.core.limits import Limits
 from tests.deploy import confined
 from tests.deploy.confined import Rules
 from tests.nodes import ROOT, START_S, Log, environment, until
-from tests.wire import RawHttp, request
+from tests.wire import RawHttp, request as request_of
 
 UNIT = ROOT / "deploy/systemd/lambdamesh.service"
 EXPOSURE_AT_MOST = 2.0
@@ -112,8 +112,8 @@ def test_the_walls_stand(walls: Path, code: str, said: str) -> None:
     assert said in done.stdout + done.stderr
 
 
-@pytest.fixture
-def served(walls: Path) -> Iterator[tuple[subprocess.Popen[str], Log, Path]]:
+@pytest.fixture(params=[1, 2], ids=["alone", "workers"])
+def served(walls: Path, request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[str], Log, Path]]:
     """A node within the walls that listens on port 80 and on a socket in its runtime directory."""
     doors = "127.0.0.1:80,unix:/run/lambdamesh/local.sock"
     secret = confined.RUNTIME / "mesh.secret"
@@ -122,7 +122,7 @@ def served(walls: Path) -> Iterator[tuple[subprocess.Popen[str], Log, Path]]:
     script = ["sh", "-c", 'printf "%s\\n" "$0" > "$1" && shift && exec "$@"', word, str(secret), *serve]
     with subprocess.Popen(
         confined.command(walls, script, [Path(environment({})["PYTHONPATH"])]),
-        env=environment({"local": doors}),
+        env=environment({"local": doors, "workers": request.param}),
         stderr=subprocess.PIPE,
         text=True,
     ) as node:
@@ -139,7 +139,7 @@ def test_a_node_lives_within_the_walls(served: tuple[subprocess.Popen[str], Log,
     addresses = {line["address"] for line in log.wait("listening")}
     assert "127.0.0.1:80" in addresses
     with RawHttp(str(door)) as http:
-        http.send(request("GET", "/readyz"))
+        http.send(request_of("GET", "/readyz"))
         assert http.answer().json()["status"] == "ready"
     kept = {path.name for path in Path(f"/proc/{node.pid}/root{confined.STATE}").iterdir()}
     assert {"machine-id", "node-key", "lock"} <= kept

@@ -55,6 +55,7 @@ def _kill_node(stage: Stage, fault: Fault, _later: Later) -> None:
 
 def _kill_supervisor(stage: Stage, fault: Fault, _later: Later) -> None:
     """End the process that was started, and nothing else: its workers have to see it."""
+    stage.orphan(fault.target)
     stage.nodes[fault.target].kill()
 
 

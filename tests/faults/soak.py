@@ -52,7 +52,7 @@ def table_of(nodes: list[Finding]) -> Table:
             one.name,
             *(f"{kib / 1024:.1f}" for kib in one.memory_kib),
             slope,
-            "not told" if one.block_s is None else f"{one.block_s * 1000:.1f} ms",
+            f"{one.block_s * 1000:.1f} ms",
             f"{one.ping_s * 1000:.1f} ms",
             left or "nothing",
         )

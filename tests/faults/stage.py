@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -115,6 +116,7 @@ class Stage:
         self._runs: dict[str, int] = {}
         self._settings: dict[str, dict[str, object]] = {}
         self._callers_made = 0
+        self._orphans: list[int] = []
         self._has_begun = False
 
     @property
@@ -226,6 +228,12 @@ class Stage:
             return []
         return [int(child) for child in children if b"resource_tracker" not in _command_of(int(child))]
 
+    def orphan(self, name: str) -> None:
+        """Keep an eye on the workers of a node whose supervisor is about to be killed: they end by themselves."""
+        for pid in self.workers_of(name):
+            with suppress(ProcessLookupError):
+                self._orphans.append(os.pidfd_open(pid))
+
     # -- watching -----------------------------------------------------------------------------------------------
 
     def check(self, dead: set[str]) -> None:
@@ -244,7 +252,9 @@ class Stage:
     def complaints(self) -> list[str]:
         """What the nodes have logged that no fault may cause."""
         nodes = [*self.past_nodes, *self.nodes.values()]
-        return [f"{node.settings['host_name']}: {line}" for node in nodes for line in node.complaints()]
+        left = [worker for worker in self._orphans if not select.select([worker], [], [], 0)[0]]
+        outlived = [f"nobody: {len(left)} workers have outlived their supervisors"] if left else []
+        return outlived + [f"{node.settings['host_name']}: {line}" for node in nodes for line in node.complaints()]
 
     def ledgers(self) -> Ledgers:
         """What has been written by all of them."""
@@ -276,18 +286,30 @@ class Stage:
         return [node for node in (*self.past_nodes, *self.nodes.values()) if node.settings["host_name"] == name]
 
     def remove(self) -> None:
-        """End whatever runs still."""
-        for actor in self.actors.values():
-            actor.remove()
-        for name, node in self.nodes.items():
-            for pid in self.processes_of(name):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-            node.signal(signal.SIGTERM)
-        for node in self.nodes.values():
-            node.stop()
-        self.write_logs()
-        self.servers.end()
+        """End whatever runs still. What cannot be ended keeps nothing else from it."""
+        with ExitStack() as exits:
+            exits.callback(self.servers.end)
+            exits.callback(self.write_logs)
+            exits.callback(self._end_orphans)
+            for node in self.nodes.values():
+                exits.callback(node.stop)
+            for name in self.nodes:
+                exits.callback(self._ask_to_end, name)
+            for actor in self.actors.values():
+                exits.callback(actor.remove)
+
+    def _ask_to_end(self, name: str) -> None:
+        for pid in self.processes_of(name):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self.nodes[name].signal(signal.SIGTERM)
+
+    def _end_orphans(self) -> None:
+        for worker in self._orphans:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(worker, signal.SIGKILL)
+            os.close(worker)
+        self._orphans.clear()
 
 
 def _command_of(pid: int) -> bytes:

@@ -99,9 +99,10 @@ export class Calling {
     this.#id = requests.start(this.#request);
     if (!requests.isLeft || !this.#request.isPatient || this.#isOver) return;
     const now = Date.now();
+    const leftMs = Math.min(this.#patience.endsAt(now) - now, LONGEST_TIMER_MS);
     this.#retry = setTimeout(() => {
       if (requests.isLeft && !requests.wasSent(this.#id)) this.#giveUp(draining());
-    }, this.#patience.endsAt(now) - now);
+    }, leftMs);
   }
 
   #refused(error: CallError): void {

@@ -65,7 +65,7 @@ export class Requests {
     this.#isLooking = true;
     const looked = (isLeft: boolean): void => {
       this.#isLooking = false;
-      this.isLeft = isLeft;
+      this.isLeft ||= isLeft; // The node may have said so itself in the meantime.
     };
     const fault = ({ code }: CallError): void => looked(code === "draining");
     this.startNow({ method: "GET /readyz", params: "[]", result: () => looked(false), fault }, this.#send);
@@ -92,10 +92,11 @@ export class Requests {
     if (this.#sent.has(id)) this.#send?.(notification("$/credit", { id, add }));
   }
 
-  /** From now on requests are sent at once; those that waited go first. */
+  /** From now on requests are sent at once; those that waited go first, but for calls where the node goes down already. */
   attach(send: Send): void {
     this.#send = send;
     for (const [id, request] of this.#waiting) {
+      if (this.isLeft && request.isPatient) continue;
       if (!this.#write(id, request, send)) return;
       this.#waiting.delete(id);
     }

@@ -83,6 +83,7 @@ def report(load: Load, measured: Measured, left_out: tuple[str, ...] = ()) -> di
         "connections": load.connections,
         "rate": load.rate,
         "not_sent": measured.not_sent,
+        "unanswered": measured.unanswered,
         "own_cpu": round(measured.own_cpu, 2),
         "errors": dict(measured.errors),
         "latency_ms": _times_ms(measured.latencies),
@@ -131,6 +132,8 @@ def _notes(load: Load, measured: Measured, left_out: tuple[str, ...]) -> list[st
             f"{measured.not_sent:,} more were due and could not be begun: that rate is too much for {load.in_flight} "
             "in flight, and the times below leave them out"
         )
+    if measured.unanswered:
+        lines.append(f"{measured.unanswered:,} more waited still when it was ended, and the times below leave them out")
     if measured.own_cpu > _BUSY:
         lines.append(f"this command was busy itself ({measured.own_cpu:.0%} of a core): the node may be faster")
     if left_out:

@@ -101,6 +101,8 @@ class Measured(Tally):
         super().__init__()
         self.by_node = {node: Tally() for node in nodes} if len(set(nodes)) > 1 else {}
         self.not_sent = 0
+        self.unanswered = 0
+        """Calls that had begun and had no outcome yet when somebody ended it."""
         self.began_at = clock()
         self.seconds = 0.0
         self.own_cpu = 0.0
@@ -164,7 +166,7 @@ async def measure(
             await work
     measured.seconds = clock() - measured.began_at
     measured.own_cpu = (time.process_time() - cpu_s) / measured.seconds
-    measured.not_sent = turns.not_sent
+    measured.not_sent, measured.unanswered = turns.not_sent, turns.started - measured.ended
     return measured
 
 

@@ -95,7 +95,7 @@ class Session:
         """Send the requests that have waited."""
         waiting, self._waiting = self._waiting, {}
         for request in waiting:
-            self._ask(request, now)
+            self._ask_again(request, now)
 
     def disconnected(self, why: str) -> None:
         """The connection is gone: requests in flight are lost, calls that are not streams may still be answered."""
@@ -227,7 +227,8 @@ class Session:
     def _looked(self, is_going_down: bool) -> None:
         # What was sent to a node that closes is lost, and nobody knows whether it ran: nothing more is.
         self._is_looking = False
-        self.is_left = is_going_down
+        # The node may have said so itself in the meantime, behind an answer that says no.
+        self.is_left = self.is_left or is_going_down
 
     def _ask_again(self, request: Request, now: float) -> None:
         try:

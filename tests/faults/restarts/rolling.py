@@ -98,7 +98,8 @@ class Trio:
 
     def start(self) -> None:
         """Start all of them, and wait until each sees the whole mesh."""
-        self.nodes = [self._start(number) for number in range(NODES)]
+        for number in range(NODES):
+            self.nodes.append(self._start(number))
         for node in self.nodes:
             node.ready()
         for node in self.nodes:
@@ -123,11 +124,12 @@ class Trio:
         self._await_ready(self.nodes[number])
 
     def stop(self) -> None:
-        """End all of them."""
-        for node in self.nodes:
-            node.signal(signal.SIGTERM)
-        for node in self.nodes:
-            node.stop()
+        """End all of them. One that cannot be ended keeps no other from it."""
+        with contextlib.ExitStack() as exits:
+            for node in self.nodes:
+                exits.callback(node.stop)
+            for node in self.nodes:
+                exits.callback(node.signal, signal.SIGTERM)
 
 
 def _sees_all(node: Node) -> bool:

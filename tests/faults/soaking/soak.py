@@ -68,8 +68,8 @@ class Finding:
     memory_kib: tuple[float, float, float]
     """At first, behind the warm-up, in the end: medians of some looks."""
     slope: Slope | None
-    block_s: float | None
-    """The longest time for which its loop did one thing; ``None`` where it does not say."""
+    block_s: float
+    """The longest time for which its loop did one thing."""
     ping_s: float
     seconds: float
     """For how long it was looked at behind the warm-up."""
@@ -99,7 +99,7 @@ class Finding:
             )
         if not self.is_long and self.memory_kib[2] - self.memory_kib[1] > MOST_STEP_KIB:
             found.append(f"memory grew by {(self.memory_kib[2] - self.memory_kib[1]) / 1024:.1f} MiB")
-        if self.block_s is not None and self.block_s > MOST_BLOCK_S:
+        if self.block_s > MOST_BLOCK_S:
             found.append(f"its loop did one thing for {self.block_s * 1000:.0f} ms")
         return [f"{self.name}: {what}" for what in found]
 
@@ -179,7 +179,6 @@ async def _settled(watch: Watch, base: Look | None = None) -> Look:
 def _finding(watch: Watch, base: Look, looks: list[Look], end: Look, warm_at: float) -> Finding:
     warm = [look for look in looks if look.at >= warm_at]
     few = max(len(warm) // 10, 1)
-    blocks = [look.gauges[BLOCK] for look in warm if BLOCK in look.gauges]
     return Finding(
         name=str(watch.node.settings["host_name"]),
         base=base.counts,
@@ -190,7 +189,7 @@ def _finding(watch: Watch, base: Look, looks: list[Look], end: Look, warm_at: fl
             median(look.memory_kib for look in warm[-few:]),
         ),
         slope=slope_of([(look.at, look.memory_kib) for look in warm]),
-        block_s=max(blocks, default=None),
+        block_s=max(look.gauges[BLOCK] for look in warm),
         ping_s=max(look.ping_s for look in warm),
         seconds=warm[-1].at - warm[0].at,
     )

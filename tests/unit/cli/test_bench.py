@@ -71,6 +71,14 @@ def test_a_rate_that_was_not_reached_is_said(capsys: pytest.CaptureFixture[str])
     assert report(Load(rate=50), measured)["not_sent"] == 70
 
 
+def test_calls_that_still_waited_when_it_was_ended_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    measured = measured_of(30, 0)
+    measured.unanswered = 64
+    assert shown(measured, capsys)[1].startswith("64 more waited still when it was ended")
+    assert report(Load(), measured)["unanswered"] == 64
+    assert report(Load(), measured_of(30, 0))["unanswered"] == 0
+
+
 def test_what_stands_beside_the_bar() -> None:
     assert live_text(measured_of(0, 0), 0) == "0 calls/s"
     assert live_text(measured_of(3, 2), 1234.5) == "1,234 calls/s  p50 1 ms  p99 1 ms  2 failed"

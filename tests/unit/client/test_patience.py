@@ -317,6 +317,34 @@ def test_another_node_that_goes_down_changes_nothing_here() -> None:
     assert len(calls(world.take())) == 1
 
 
+def test_a_late_answer_that_it_stays_does_not_unsay_that_it_goes() -> None:
+    world = connected()
+    refuse(world, asked(world), "draining")
+    question = look(world)
+    world.say(method="node.draining", id="$/end")
+    world.say(id=question, result={"status": "ready"})
+    world.take()
+    world.session.ask(Call(), 0.0)
+    assert calls(world.take()) == []
+
+
+def test_what_waited_for_a_connection_is_not_sent_to_a_node_that_goes_down_at_once() -> None:
+    world = World()
+    call, word = Call(), Asked()
+    for request in (call, word):
+        world.session.ask(request, 0.0)
+    world.connect()
+    world.say(method="node.draining", id="$/end")
+    world.take()
+    world.session.flush(1.0)
+    assert [message["id"] for message in world.take()] == [word.number]
+    world.session.disconnected("4503")
+    world.connect()
+    world.session.flush(2.0)
+    assert [message["id"] for message in world.take()] == [call.number]
+    assert call.outcomes == 0
+
+
 def test_what_waits_for_a_node_that_stays_ends_with_its_patience_or_its_deadline() -> None:
     world = connected(patience_s=3.0)
     world.say(method="node.draining", id="$/end")

@@ -207,6 +207,41 @@ describe("a call", () => {
     expect(sent.at(-1)!.method).toBe("m");
   });
 
+  test("is not sent after all by a late answer that the node stays", () => {
+    const { call, refuse, sent, requests } = setUp();
+    call();
+    refuse(1, "draining");
+    const question = sent.at(-1)!.id;
+    requests.isLeft = true;
+    requests.answered({ id: question, result: { status: "ready" } });
+    call();
+    expect(sent.filter(({ method }) => method === "m")).toHaveLength(1);
+  });
+
+  test("that waited for a connection is not sent to a node that goes down at once", () => {
+    const { call, requests, sent, attach } = setUp();
+    requests.detach();
+    const { fault } = call();
+    requests.isLeft = true;
+    attach();
+    expect(sent).toEqual([]);
+    requests.detach();
+    attach();
+    expect(sent.map(({ method }) => method)).toEqual(["m"]);
+    expect(fault).not.toHaveBeenCalled();
+  });
+
+  test.each([Infinity, 2 ** 40])("of a patience of %d ms waits too", (patience) => {
+    const { call, requests, sent, attach } = setUp(patience);
+    requests.isLeft = true;
+    const { fault } = call({ timeout: 3_600_000 });
+    vi.advanceTimersByTime(60_000);
+    expect(fault).not.toHaveBeenCalled();
+    requests.detach();
+    attach();
+    expect(sent.map(({ method }) => method)).toEqual(["m"]);
+  });
+
   test("waits no longer than its patience for a node that goes down and stays", () => {
     const { call, requests, sent } = setUp(3_000);
     requests.isLeft = true;

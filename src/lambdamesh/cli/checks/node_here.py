@@ -35,11 +35,19 @@ def node_here(around: Surroundings) -> Iterator[Finding]:
         else:
             yield Finding(CHECK, State.WARNING, what, "lambdamesh serve  # or name another with --url")
         return
+    if "X-Ray" not in version.headers:
+        yield _stranger(url)
+        return
     if version.status != 200:
         yield _refusal(url, version)
         return
     yield _version(url, version, door)
     yield from _readiness(door)
+
+
+def _stranger(url: str) -> Finding:
+    what = f"what answers at {url} is no lambdamesh node"
+    return Finding(CHECK, State.WRONG, what, "lambdamesh serve --local HOST:PORT")
 
 
 def _refusal(url: str, answer: Answer) -> Finding:
@@ -53,9 +61,8 @@ def _version(url: str, answer: Answer, door: LocalDoor) -> Finding:
         version = printable(str(json.loads(answer.body)))
     except ValueError:
         version = ""
-    if not version or "X-Ray" not in answer.headers:
-        what = f"what answers at {url} is no lambdamesh node"
-        return Finding(CHECK, State.WRONG, what, "lambdamesh serve --local HOST:PORT")
+    if not version:
+        return _stranger(url)
     text = f"{url}: version {version}{_uptime(door)}"
     if version == lambdamesh.__version__:
         return Finding(CHECK, State.OK, text)

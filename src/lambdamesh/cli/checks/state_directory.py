@@ -19,6 +19,8 @@ LITTLE_ROOM_BYTES = 64 * 1024 * 1024
 NO_ROOM_BYTES = 256 * 1024
 
 _NODE_KEY_BYTES = 32
+_OF_SERVICES = Path("/var/lib/private")
+"""Where systemd keeps the state of services that have a user of their own; nobody else gets there but root."""
 
 
 def state_directory(around: Surroundings) -> Iterator[Finding]:
@@ -58,7 +60,7 @@ def _to_be_made(path: Path) -> Finding:
 
 def _owned(path: Path, found: os.stat_result) -> Iterator[Finding]:
     euid = os.geteuid()
-    if found.st_uid == euid:
+    if found.st_uid == euid or (euid == 0 and path.resolve().is_relative_to(_OF_SERVICES)):
         return
     owner, quoted = _user_name(found.st_uid), shlex.quote(str(path))
     if euid == 0:

@@ -22,7 +22,7 @@ from lambdamesh.state import open_state
 from tests.meshes import secret_file
 from tests.organisation import Organisation, private, written
 from tests.unit.cli.checks.conftest import NOW_S
-from tests.unit.cli.fake_node import FakeNode
+from tests.unit.cli.fake_node import JSON, FakeNode
 
 Around = Callable[..., Surroundings]
 
@@ -88,6 +88,15 @@ def test_a_node_that_wants_its_token(around: Around, fake_node: FakeNode) -> Non
     assert fake_node.asked[0].headers["Authorization"] == "Bearer hush"
     assert found.state is State.WRONG
     assert "hush" not in repr(found)
+
+
+def test_what_is_no_node_is_not_called_one(
+    around: Around, fake_node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(JSON, "X-Ray")
+    [found] = node_here(around(url=fake_node.url))
+    assert (found.state, found.what) == (State.WRONG, f"what answers at {fake_node.url} is no lambdamesh node")
+    assert found.fix is not None
 
 
 def test_no_node_is_a_warning_unless_one_should_answer(around: Around, state: Path) -> None:

@@ -79,6 +79,16 @@ def test_one_of_somebody_else(around: Around, state: Path) -> None:
     assert found.fix.startswith("sudo -u 12345 lambdamesh doctor")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_that_of_a_service_with_a_user_of_its_own(
+    around: Around, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(state, 12345, -1)
+    monkeypatch.setattr(checked, "_OF_SERVICES", tmp_path)
+    (tmp_path / "link").symlink_to(state)
+    assert not bad(around(state=tmp_path / "link"))
+
+
 @pytest.mark.parametrize(("room", "how"), [(checked.NO_ROOM_BYTES - 1, State.WRONG), (1024 * 1024, State.WARNING)])
 def test_a_full_disk(around: Around, monkeypatch: pytest.MonkeyPatch, room: int, how: State) -> None:
     disk = SimpleNamespace(f_bavail=room, f_frsize=1, f_files=10, f_favail=10, f_flag=0)

@@ -46,6 +46,12 @@ def test_ports_that_the_system_hands_out() -> None:
     assert found.state is State.WARNING
 
 
+def test_the_fix_of_ports_keeps_those_that_others_have_kept() -> None:
+    found = list(outgoing_ports({40002, 40005, 7630}, [range(32768, 61000)], [range(80, 81), range(40000, 40002)]))
+    fix = "sudo sysctl -w net.ipv4.ip_local_reserved_ports=80-80,40000-40001,40002,40005"
+    assert [one.fix for one in found] == [fix, fix]
+
+
 def test_ports_as_the_system_writes_them() -> None:
     assert ranges_of("32768\t60999\n", is_pair=True) == [range(32768, 61000)]
     assert ranges_of("80,8000-8080\n", is_pair=False) == [range(80, 81), range(8000, 8081)]
