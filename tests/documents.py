@@ -40,7 +40,7 @@ _ID_LINE = re.compile(rf"^ *id +{EXAMPLE_ID}$", re.MULTILINE)
 _OPENS_SOCKET = "/lambda/new"
 """A program in which this stands is given its address on the command line, others by LAMBDAMESH_URL."""
 _NEEDS_NODE = re.compile(r"(?:node|npm) ")
-_NEEDS = ("curl", "openssl", "nats-server")
+_NEEDS = ("curl", "openssl", "nats-server", "pgrep")
 _INSTALL = re.compile(r"npm (?:ci|run build)\b|python -m pip install\b")
 _KILL = re.compile(r"kill -(?:TERM|KILL|INT) ")
 _LOOKS = re.compile(r"(?:\w+=\S+ )*(?:lambdamesh (?:peers|ls) ?|curl (?!.* -d ))[^|;]*$")
