@@ -113,6 +113,7 @@ def test_a_reader_that_never_reads_holds_nobody_up(notify: ServiceNotify) -> Non
         ("soon", None, None),
         ("-5", None, None),
     ],
+    ids=["anybody", "this one", "another", "half a second", "unset", "zero", "no number", "negative"],
 )
 def test_the_watchdog_is_for_the_process_it_names(
     reader: socket.socket, period: str | None, pid: str | None, watchdog_s: float | None
