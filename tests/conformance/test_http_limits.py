@@ -15,7 +15,8 @@ from tests.conformance.requests import (
     never,
     never_reached,
 )
-from tests.nodes import Node
+from tests.meshes import counters
+from tests.nodes import Node, until
 from tests.providers import Answering
 from tests.wire import RawHttp, lines, refused, request, sound
 
@@ -153,6 +154,7 @@ def test_unfinished_bodies_are_bounded_together(start_node: Callable[..., Node])
         first, second = RawHttp(own.address), RawHttp(own.address)
         target = f"/lambda/{provider.id}/m"
         first.send(request("POST", target, body)[:-1])
+        until(lambda: counters(own)["buffered_bytes"] >= len(body) - 1, "the first has its place")
         second.send(request("POST", target, body)[:-1])
         answer = refused(second.answer(), 503, "overloaded")
         assert answer.delivered == "no"

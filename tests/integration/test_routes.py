@@ -29,10 +29,9 @@ RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d\d:\d\d)")
 def test_the_listing_maps_ids_to_lambdas(node: Node, open_lambda: OpenLambda) -> None:
     first, second = open_lambda(node), open_lambda(node)
     listing = node.fetch("GET", "/lambda").json()
-    assert {first.id, second.id} <= set(listing)
-    for lambda_id, shown in listing.items():
-        assert set(shown) == MEMBERS
-        assert shown["id"] == lambda_id
+    assert all(set(shown) == MEMBERS and shown["id"] == lambda_id for lambda_id, shown in listing.items())
+    for opened in (first, second):
+        shown = listing[opened.id]
         assert (shown["code"], shown["state"]) == ("json-rpc", "open")
 
 

@@ -261,6 +261,7 @@ def test_a_home_that_is_nobodys_peer_learns_its_holders_again(start_mesh: StartM
         home.wait()
         again = mesh.restart(home)
         until(lambda: peer_row(again, holder.machine_id).get("state") == "up", "the holder has dialled it", 10)
+        until(lambda: again.fetch("GET", f"/lambda/{second.id}").status == 200, "and told what it holds")
         for entry in (again, seed):
             with calling(entry, second.id) as http:
                 second.answer(second.call(), 2)
