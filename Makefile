@@ -15,7 +15,7 @@ JS     := clients/js
 PROCESSES ?= 3
 NODE   := $(patsubst %/package-lock.json,%/node_modules/.stamp,$(wildcard examples/node/package-lock.json $(JS)/package-lock.json))
 
-.PHONY: help serve check test test-python test-js test-faults test-js-and-faults test-soak faults soak bench build docs lock clean
+.PHONY: help serve check test test-python test-js test-faults test-others test-soak faults soak bench build docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,20 +30,22 @@ check: $(STAMPS)/dev $(NODE) ## lint, format, types, imports between layers, siz
 	$(BIN)/lint-imports
 	npm run --silent check --prefix $(JS)
 
-test: check test-python ## check, then every test
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-soak test-js-and-faults
+test: check ## check, then every test; the soak runs beside the others
+	@$(MAKE) --no-print-directory --jobs=2 test-soak test-others
+
+test-others:
+	@$(MAKE) --no-print-directory test-python
+	@$(MAKE) --no-print-directory test-js
+	@$(MAKE) --no-print-directory test-faults
 
 test-python: $(STAMPS)/dev $(NODE) ## the node's tests and those of the Python client (ARGS="-k name" selects)
 	$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadfile --ignore=tests/faults $(ARGS)
-
-test-js-and-faults:
-	@$(MAKE) --no-print-directory test-js test-faults
 
 test-faults: $(STAMPS)/dev $(NODE) ## the short run of the fault suite
 	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 test-soak: $(STAMPS)/dev
-	$(BIN)/python -m tests.faults.soak --minutes 5
+	@$(BIN)/python -m tests.faults.soak --minutes 5 | cat
 
 faults: $(STAMPS)/dev $(NODE) ## the long run of the fault suite: 1,000,000 calls, full crowds (LAMBDAMESH_FAULTS_SEED=N repeats one)
 	LAMBDAMESH_FAULTS=full $(BIN)/python -m pytest --timeout=3600 -s tests/faults $(ARGS)
