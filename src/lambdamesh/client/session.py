@@ -64,8 +64,7 @@ class Session:
         self._waiting: dict[Request, None] = {}
         self.patience_s = patience_s
         self._resting = Resting(patience_s, chance)
-        self._is_looking = False
-        self.is_left = False
+        self._is_looking = self.is_left = False
         self._earliest_at = inf
         self._kept_answers = 0
         self._kept_bytes = 0

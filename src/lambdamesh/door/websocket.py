@@ -68,10 +68,9 @@ class Socket(WSListener):
         self._buffer: list[bytes] = []
         self._backlog = Backlog(door.budget)
         self._pieces: Pieces | None = None
-        self._ended = False
         self._pulse = Pulse()
         self._uptake = Uptake()
-        self._close_at = 0.0
+        self._ended, self._close_at = False, 0.0
         self._reserved_bytes = 0
         self._burst_bytes = self.unframed_bytes = 0
         self._slot: Slot | None = None
