@@ -110,6 +110,14 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def is_worker(pid: int) -> bool:
+    """Whether a process runs a worker's program (Linux)."""
+    try:
+        return b"lambdamesh.workers" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def children(node: Node) -> list[int]:
     """The processes that a node has started and that have not ended, in that order (Linux)."""
     return [int(pid) for pid in Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split()]
@@ -132,8 +140,8 @@ class Crew:
         self.signal(worker, signal.SIGKILL)
 
     def fresh(self) -> list[int]:
-        """Those that have come since."""
-        return [pid for pid in children(self.node) if pid not in self.pids]
+        """Those that have come since, and are workers already: who is stopped before that stops its parent as well."""
+        return [pid for pid in children(self.node) if pid not in self.pids and is_worker(pid)]
 
     def replaced(self, worker: int) -> None:
         """Wait until there is another process in the place of this one, and it answers."""
