@@ -123,7 +123,9 @@ class Run:
 
         def mend() -> None:
             breaking.undo(self._stage, fault, self._later)
-            self._dead.discard(fault.target)
+            if breaking.is_dead:
+                # Another fault that is over says nothing of who was killed meanwhile.
+                self._dead.discard(fault.target)
             self._broken.remove(text)
             happened = Happened(fault.kind, fault.target, since, CLOCK(), run)
             if fault.kind in DEADLY:
