@@ -19,7 +19,6 @@ from lambdamesh.core.peering import Directory, NodeRecord
 from lambdamesh.core.places import Atlas
 from lambdamesh.directory.known import log_death
 from lambdamesh.directory.nats import Nats
-from lambdamesh.directory.nats_access import NatsAccess
 from lambdamesh.directory.own_address import address_of_name, address_towards, is_for_others, places
 from lambdamesh.directory.several import Several
 from lambdamesh.directory.static import Static
@@ -76,15 +75,8 @@ class Membership:
         directories: list[Directory] = []
         if settings.peer or settings.nats is None:
             directories.append(Static(settings.peer, recovering_s=settings.limits.recovering_s))
-        if settings.nats is not None:
-            access = NatsAccess(
-                settings.nats,
-                creds_file=settings.nats_creds,
-                nkey_file=settings.nats_nkey,
-                tls_ca=settings.nats_tls_ca,
-                tls_cert=settings.nats_tls_cert,
-                tls_key=settings.nats_tls_key,
-            )
+        access = settings.nats_access
+        if access is not None:
             directories.append(Nats(access, self._probe, is_speaker=self._part.worker == 0))
         return directories[0] if len(directories) == 1 else Several(tuple(directories))
 

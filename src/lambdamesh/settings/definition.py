@@ -9,6 +9,7 @@ import msgspec
 
 from lambdamesh.core.limits import Limits
 from lambdamesh.core.places import WORKERS_MOST
+from lambdamesh.directory.nats_access import NatsAccess
 from lambdamesh.settings.addresses import MESH_PORT
 from lambdamesh.settings.nats_urls import masked_urls
 
@@ -97,6 +98,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         affinity = getattr(os, "sched_getaffinity", None)
         cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
         return min(cores, WORKERS_MOST)
+
+    @property
+    def nats_access(self) -> NatsAccess | None:
+        """How NATS is reached; ``None`` where none is named."""
+        if self.nats is None:
+            return None
+        return NatsAccess(
+            self.nats,
+            creds_file=self.nats_creds,
+            nkey_file=self.nats_nkey,
+            tls_ca=self.nats_tls_ca,
+            tls_cert=self.nats_tls_cert,
+            tls_key=self.nats_tls_key,
+        )
 
     @property
     def mesh_address(self) -> str | None:

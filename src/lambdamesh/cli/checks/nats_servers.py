@@ -27,18 +27,10 @@ APART_S = 5.0
 
 async def nats_servers(around: Surroundings) -> list[Finding]:
     """Each server of ``--nats``. One that fails beside one that does not is a warning: a node takes the other."""
-    settings = around.settings
-    if settings.nats is None:
+    access = around.settings.nats_access
+    if access is None:
         return []
-    access = NatsAccess(
-        settings.nats,
-        creds_file=settings.nats_creds,
-        nkey_file=settings.nats_nkey,
-        tls_ca=settings.nats_tls_ca,
-        tls_cert=settings.nats_tls_cert,
-        tls_key=settings.nats_tls_key,
-    )
-    looks = await asyncio.gather(*(_look(server, access, around) for server in _servers(settings.nats)))
+    looks = await asyncio.gather(*(_look(server, access, around) for server in _servers(access.urls)))
     has_one = any(finding.state is not State.WRONG for findings in looks for finding in findings)
     return [_softened(finding) if has_one else finding for findings in looks for finding in findings]
 
