@@ -135,6 +135,14 @@ class Stranger(Closing):
         while self.next(Kind.PONG).number != number:
             pass
 
+    def has_parted(self, number: int = 4243) -> str:
+        """Have the node read all that was sent; why it has said goodbye before it answered, or an empty text."""
+        self.send(frame(Kind.PING, number))
+        while (found := self.next()).kind != Kind.PONG or found.number != number:
+            if found.kind == Kind.GOODBYE:
+                return str(json.loads(found.payload)["why"])
+        return ""
+
     def tell(self, topic: str, words: object) -> None:
         self.send(topic_frame(Kind.TELL, 7, topic, msgspec.json.encode(words)))
 
