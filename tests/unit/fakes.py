@@ -140,11 +140,8 @@ class FakeDirectory:
         self.machines = machines
         self.is_complete = is_complete
 
-    def complete(self) -> bool:
-        return self.is_complete
-
-    def knows(self, machine: int) -> bool:
-        return machine in self.machines
+    def rules_out(self, machine: int) -> bool:
+        return self.is_complete and machine not in self.machines
 
 
 class Graves:

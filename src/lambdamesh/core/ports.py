@@ -59,11 +59,8 @@ class Seat(Protocol):
 class Directory(Protocol):
     """Who else is in the mesh."""
 
-    def complete(self) -> bool:
-        """Whether every machine that there is would be known here."""
-
-    def knows(self, machine: int) -> bool:
-        """Whether ``machine`` is another node of this mesh."""
+    def rules_out(self, machine: int) -> bool:
+        """Whether there is no such machine in this mesh, for sure."""
 
 
 class Linked(Provider, Protocol):
