@@ -105,7 +105,12 @@ def peer_row(node: Node, machine_id: str) -> dict[str, Any]:
 
 def counters(node: Node) -> dict[str, float]:
     """The metrics of a node without labels."""
-    lines = node.fetch("GET", "/metrics").body.decode().splitlines()
+    return counters_in(node.fetch("GET", "/metrics").body)
+
+
+def counters_in(text: bytes) -> dict[str, float]:
+    """The same, of what `/metrics` has answered."""
+    lines = text.decode().splitlines()
     pairs = [line.rsplit(" ", 1) for line in lines if line.startswith("lambdamesh_")]
     return {name.removeprefix("lambdamesh_").removesuffix("_total"): float(value) for name, value in pairs}
 

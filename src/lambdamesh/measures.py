@@ -52,9 +52,14 @@ def mesh_gauges(membership: Membership | None, links: Links | None) -> dict[str,
     return values
 
 
-def measures(core: Core, values: dict[str, float]) -> MeasuresWords:
+def counted(core: Core) -> dict[str, int]:
+    """Return the value of each counter by name."""
+    return {name: value for name, (_, value) in counts(core).items()}
+
+
+def measures(worker: int, counted: dict[str, int], values: dict[str, float]) -> MeasuresWords:
     """Return what a worker tells another that speaks for the node: counters, and the ``values`` of its gauges."""
-    return MeasuresWords(os.getpid(), {name: value for name, (_, value) in counts(core).items()}, values)
+    return MeasuresWords(worker, os.getpid(), counted, values)
 
 
 class Load:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 COUNTERS: tuple[tuple[str, str], ...] = (
     ("requests", "HTTP requests read whole."),
     ("refused_requests", "HTTP requests refused before they reached a route."),
@@ -47,7 +50,7 @@ COUNTERS: tuple[tuple[str, str], ...] = (
 
 
 class Counters:
-    """One integer a row of ``COUNTERS``."""
+    """One integer a row of ``COUNTERS``; ``former`` is what to go on from."""
 
     __slots__ = tuple(name for name, _ in COUNTERS)
 
@@ -91,6 +94,6 @@ class Counters:
     links_failed: int
     links_cut_silent: int
 
-    def __init__(self) -> None:
+    def __init__(self, former: Mapping[str, int] = MappingProxyType({})) -> None:
         for name in self.__slots__:
-            setattr(self, name, 0)
+            setattr(self, name, former.get(name, 0))

@@ -165,6 +165,7 @@ class ListedWords(msgspec.Struct, frozen=True, gc=False):
 class MeasuresWords(msgspec.Struct, frozen=True, gc=False):
     """The answer to ``measures``, of one worker to another of its node: what it counts and measures, by name."""
 
+    worker: int
     pid: int
     counts: dict[str, int]
     gauges: dict[str, float]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -22,7 +24,7 @@ SESSION_COUNTERS: tuple[tuple[str, str], ...] = (
 
 
 class SessionCounters:
-    """What sessions count; one object for all sessions of a worker."""
+    """What sessions count; one object for all sessions of a worker. ``former`` is what to go on from."""
 
     __slots__ = tuple(name for name, _ in SESSION_COUNTERS)
 
@@ -30,9 +32,9 @@ class SessionCounters:
     bad_answers: int
     stream_overruns: int
 
-    def __init__(self) -> None:
+    def __init__(self, former: Mapping[str, int] = MappingProxyType({})) -> None:
         for name in self.__slots__:
-            setattr(self, name, 0)
+            setattr(self, name, former.get(name, 0))
 
 
 class SessionClosed(Exception):

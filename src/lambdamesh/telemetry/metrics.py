@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -45,13 +46,21 @@ class _NodeCollector(Collector):
     def __init__(self, counts: Callable[[], Mapping[str, tuple[str, int]]], gauges: Callable[[], Mapping[str, float]]):
         self._counts = counts
         self._gauges = gauges
-        self.siblings: Sequence[MeasuresWords] = ()
+        self._siblings: Sequence[MeasuresWords] = ()
+        self._counted: dict[int, Counter[str]] = {}
+
+    def hear(self, siblings: Sequence[MeasuresWords]) -> None:
+        """Take what the other workers say now."""
+        self._siblings = siblings
+        for words in siblings:
+            # One that is started again goes on from where it was a moment ago, and counters never fall.
+            self._counted[words.worker] = self._counted.get(words.worker, Counter()) | Counter(words.counts)
 
     def collect(self) -> Iterator[Metric]:
         for name, (meaning, value) in self._counts().items():
-            value += sum(words.counts.get(name, 0) for words in self.siblings)
+            value += sum(counted[name] for counted in self._counted.values())
             yield CounterMetricFamily(f"lambdamesh_{name}", meaning, value=value)
-        values = [self._gauges(), *(words.gauges for words in self.siblings)]
+        values = [self._gauges(), *(words.gauges for words in self._siblings)]
         for name, meaning, fold in GAUGES:
             value_of_all = fold([gauges[name] for gauges in values if name in gauges])
             yield GaugeMetricFamily(f"lambdamesh_{name}", meaning, value=value_of_all)
@@ -98,5 +107,6 @@ class Exposition:
 
     def __call__(self, siblings: Sequence[MeasuresWords]) -> bytes:
         """Return the metrics of this worker and of its ``siblings``, as those of one node."""
-        self._node.siblings, self._processes.pids = siblings, [words.pid for words in siblings]
+        self._node.hear(siblings)
+        self._processes.pids = [words.pid for words in siblings]
         return generate_latest(self._registry)

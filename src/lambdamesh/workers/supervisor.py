@@ -31,6 +31,7 @@ from lambdamesh.workers.service import Service
 from lambdamesh.workers.words import (
     Arrival,
     Assignment,
+    Beat,
     Failed,
     HandOver,
     Lost,
@@ -85,6 +86,8 @@ class Supervisor:
         self._crashes = Crashes()
         self._pairings: Counter[tuple[int, int]] = Counter()
         """How many sockets each two workers have had."""
+        self._counted: dict[int, dict[str, int]] = {}
+        """What each worker has counted, those before it in its place included."""
         self._has_started = self._is_stopping = False
         self._looked_at = 0.0
         self._failure: str | None = None
@@ -146,6 +149,7 @@ class Supervisor:
             local=len(sockets.local),
             has_mesh=sockets.mesh is not None,
             siblings={sibling: self._pairings[_both(worker, sibling)] for sibling in siblings},
+            counted=self._counted.get(worker, {}),
         )
         running.channel.say(assignment, _descriptors(sockets, siblings))
         for sock in siblings.values():
@@ -194,7 +198,9 @@ class Supervisor:
 
     def _heard(self, worker: int, running: _Process, report: Report, fds: list[int]) -> None:
         running.heard_at, running.has_spoken = time.monotonic(), True
-        if isinstance(report, Ready):
+        if isinstance(report, Beat):
+            self._counted[worker] = report.counted or self._counted.get(worker, {})
+        elif isinstance(report, Ready):
             running.is_ready = True
             self._ready(report)
         elif isinstance(report, Lost):

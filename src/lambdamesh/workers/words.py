@@ -8,7 +8,7 @@ from lambdamesh.settings import Settings
 
 
 class Assignment(msgspec.Struct, frozen=True, tag="assignment"):
-    """The first order: which part of which node a worker is.
+    """The first order: which part of which node a worker is, and what those had ``counted`` who were it before.
 
     With it come the sockets of the local doors, ``local`` of them, that of the mesh door if ``has_mesh``, and one to
     each of ``siblings``: by the number of the worker, which of the sockets between these two it is.
@@ -23,6 +23,7 @@ class Assignment(msgspec.Struct, frozen=True, tag="assignment"):
     local: int
     has_mesh: bool
     siblings: dict[int, int]
+    counted: dict[str, int]
 
 
 class Sibling(msgspec.Struct, frozen=True, tag="sibling"):
@@ -59,7 +60,9 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat"):
-    """It is well."""
+    """It is well, and has ``counted`` so much; nothing before it knows who it is."""
+
+    counted: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Lost(msgspec.Struct, frozen=True, tag="lost"):

@@ -96,6 +96,7 @@ class Worker:
             node.listen()
             self._channel.say(Ready(node.advertised))
         await node.stopped()
+        self._channel.say(Beat(node.counted()))
         if node.failure is not None:
             raise ConfigError(node.failure)
 
@@ -114,6 +115,7 @@ class Worker:
                 worker: (pairing, sock)
                 for (worker, pairing), sock in zip(assignment.siblings.items(), rest, strict=True)
             },
+            counted=assignment.counted,
             lost=self._lost,
             hand_over=lambda worker, sock: self._hand_over(assignment, worker, sock),
         )
@@ -164,7 +166,7 @@ class Worker:
             self._node.stop()
 
     def _beat(self) -> None:
-        self._channel.say(Beat())
+        self._channel.say(Beat({} if self._node is None else self._node.counted()))
         self._loop.call_later(BEAT_S, self._beat)
 
 

@@ -28,6 +28,7 @@ from tests.integration.workers.crew import (
     reader_at,
 )
 from tests.lambda_ids import parse
+from tests.meshes import counters, counters_in
 from tests.nodes import until
 from tests.wire import Answer, RawHttp, WireError, refused, request
 
@@ -65,6 +66,10 @@ class Load(threading.Thread):
         return [answer.status for answer in self.answers]
 
 
+def _counted(http: RawHttp) -> float:
+    return counters_in(http.ask("GET", "/metrics").body)["calls"]
+
+
 def test_a_crash_under_load_hurts_only_what_was_there(start_node: StartNode) -> None:
     own = start_node(workers=WORKERS)
     crew = Crew(own, WORKERS)
@@ -75,15 +80,20 @@ def test_a_crash_under_load_hurts_only_what_was_there(start_node: StartNode) -> 
         caller = opened.enter_context(entry(own, 0))
         caller.send(request("POST", f"/lambda/{held_by.id}/m", b"1"))
         held_by.next_call()
+        scrape = opened.enter_context(entry(own, 0))
         loads = [Load(entry(own, worker), one.id) for worker in range(WORKERS) for one in (staying, dying)]
         for load in loads:
             load.start()
         until(lambda: all(len(load.answers) > 20 for load in loads), "all are under way")
+        counted = [_counted(scrape)]
         crew.kill(1)
         assert refused(caller.answer(), 502, "lambda_lost").delivered == "unknown"
+        counted.append(_counted(scrape))
         counts = [len(load.answers) for load in loads[:2]]
         until(lambda: all(len(load.answers) > n + 20 for load, n in zip(loads, counts, strict=False)), "calls go on")
         crew.replaced(1)
+        counted.append(_counted(scrape))
+        assert counted == sorted(counted)
         calm, hurt, cut, cut_too = [load.stop() for load in loads]
         assert set(calm) == {200}
         assert not loads[0].is_cut
@@ -210,6 +220,8 @@ def test_a_worker_that_gets_sigterm_alone_drains_and_is_replaced(start_node: Sta
         assert caller.answer().status == 200
         assert provider.ws.close_code() == 4503
     crew.replaced(1)
+    # It counts on from where the one before it was, which ended a call; the refusal the other one has counted.
+    assert counters(own)["calls_answered"] == 2
     assert own.wait_log("worker_drained")["worker"] == 1
     assert not [line for line in own.logs if line.get("event") in ("worker_lost", "link_lost")]
     with answering_at(own, 1) as back, entry(own, 0) as http:

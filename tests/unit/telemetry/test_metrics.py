@@ -22,8 +22,8 @@ def written(own: Mapping[str, float], *siblings: MeasuresWords, calls: int = 3) 
     return {name: float(value) for name, value in re.findall(r"^([a-z_]+) (\S+)$", text, re.MULTILINE)}
 
 
-def sibling(calls: int = 0, pid: int = 0, **values: float) -> MeasuresWords:
-    return MeasuresWords(pid, {"calls": calls}, gauges(**values))
+def sibling(calls: int = 0, pid: int = 0, worker: int = 1, **values: float) -> MeasuresWords:
+    return MeasuresWords(worker, pid, {"calls": calls}, gauges(**values))
 
 
 def test_of_one_worker_they_are_its_own() -> None:
@@ -33,7 +33,7 @@ def test_of_one_worker_they_are_its_own() -> None:
 
 
 def test_of_several_what_each_has_is_added() -> None:
-    values = written(gauges(lambdas=2, workers=1), sibling(10, lambdas=5, workers=1), sibling(100, workers=1))
+    values = written(gauges(lambdas=2, workers=1), sibling(10, lambdas=5, workers=1), sibling(100, worker=2, workers=1))
     assert values["lambdamesh_calls_total"] == 113
     assert (values["lambdamesh_lambdas"], values["lambdamesh_workers"]) == (7, 3)
 
@@ -48,8 +48,23 @@ def test_what_all_of_them_see_is_not_added() -> None:
     assert values["lambdamesh_loop_block_seconds"] == 0.4
 
 
+def test_counters_never_fall_while_a_sibling_is_started_again() -> None:
+    exposition = Exposition(lambda: {"calls": ("Calls.", 3)}, gauges)
+    told: tuple[MeasuresWords, ...]
+    for told, calls, lambdas in (
+        ((sibling(10, lambdas=5), sibling(100, worker=2, lambdas=1)), 113, 6),
+        ((sibling(110, worker=2, lambdas=1),), 123, 1),
+        # What it counted in its last second nobody had heard.
+        ((sibling(9, lambdas=5), sibling(110, worker=2)), 123, 5),
+        ((sibling(12, lambdas=5), sibling(110, worker=2)), 125, 5),
+    ):
+        text = exposition(told).decode()
+        assert f"\nlambdamesh_calls_total {calls}.0\n" in text
+        assert f"\nlambdamesh_lambdas {lambdas}.0\n" in text
+
+
 def test_a_sibling_of_another_release_adds_what_it_has() -> None:
-    values = written(gauges(lambdas=2), MeasuresWords(0, {"unheard_of": 7}, {"lambdas": 1.0}))
+    values = written(gauges(lambdas=2), MeasuresWords(1, 0, {"unheard_of": 7}, {"lambdas": 1.0}))
     assert values["lambdamesh_calls_total"] == 3
     assert values["lambdamesh_lambdas"] == 3
     assert "lambdamesh_unheard_of_total" not in values
