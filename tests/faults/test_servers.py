@@ -9,7 +9,7 @@ import nats
 from nats.js.errors import NotFoundError
 
 from lambdamesh.directory.nats_bucket import NAME, STREAM
-from tests.directories import soon
+from tests.directories import LOOK_S, soon
 from tests.faults.servers import NAMES, Servers
 
 
@@ -46,8 +46,8 @@ async def leader(jetstream: nats.js.JetStreamContext) -> str:
 
 async def soon_other(jetstream: nats.js.JetStreamContext, first: str) -> None:
     """Wait until another one leads."""
-    for _ in range(400):
+    for _ in range(2000):
         if await leader(jetstream) not in ("", first):
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(LOOK_S)
     raise AssertionError(f"{first} leads still")

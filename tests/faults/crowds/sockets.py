@@ -52,6 +52,7 @@ class LambdaSocket(asyncio.Protocol):
         self._kept = b""
         self._is_upgraded = False
         self._code = 0
+        self._read: asyncio.Future[None] | None = None
 
     @classmethod
     async def open(cls, place: Place, target: str, taken: Taken, **how: Any) -> LambdaSocket:
@@ -69,6 +70,13 @@ class LambdaSocket(asyncio.Protocol):
     def accept(self) -> None:
         """Answer ``open``."""
         self.answer(0, "ok" if self.is_plain else {"meta": True})
+
+    async def read(self) -> None:
+        """Wait until the node has read all that was written. Raises: Refused, TimeoutError."""
+        self._read = asyncio.get_running_loop().create_future()
+        self._write(masked(b"", PING))
+        async with asyncio.timeout(WAIT_S):
+            await self._read
 
     def answer(self, number: object, result: object) -> None:
         """Answer a call."""
@@ -135,6 +143,8 @@ class LambdaSocket(asyncio.Protocol):
             self._code = int.from_bytes(payload[:2], "big")
             self._write(masked(payload, CLOSE))
             self.transport.close()
+        elif opcode == PONG and self._read is not None:
+            self._read.set_result(None)
         elif opcode == TEXT:
             self._hear(json.loads(payload))
 
@@ -156,8 +166,9 @@ class LambdaSocket(asyncio.Protocol):
             self.left.set_result(self._code)
 
     def _fail(self, error: Exception) -> None:
-        if not self.opened.done():
-            self.opened.set_exception(error)
+        for awaited in (self.opened, self._read):
+            if awaited is not None and not awaited.done():
+                awaited.set_exception(error)
 
 
 def _field(head: bytes, name: bytes) -> str:

@@ -77,10 +77,10 @@ class Load:
 
     async def _live(self, way: str) -> None:
         grace_s = {"lost": 0, "expired": SHORT_GRACE_S}.get(way, GRACE_S)
-        place = self._place()
-        socket = await LambdaSocket.open(place, f"/lambda/new?grace={grace_s}", _echo)
+        socket = await LambdaSocket.open(self._place(), f"/lambda/new?grace={grace_s}", _echo)
         socket.accept()
-        await self._until_open(place, socket.id)
+        # Nobody may call it before the node has read that it is there.
+        await socket.read()
         await self._call(socket.id)
         if way != "closed":
             socket.drop()
@@ -93,11 +93,6 @@ class Load:
         if way in ("closed", "back"):
             socket.close(1000)
             await socket.left
-
-    async def _until_open(self, place: Place, lambda_id: str) -> None:
-        """Nobody may call it before the node has read that it is there."""
-        while (await self._ask(place, "GET", f"/lambda/{lambda_id}"))[0] != 200:  # noqa: ASYNC110 # nobody tells
-            await asyncio.sleep(0.01)
 
     async def _call_steadily(self, due_at: float, ends_at: float) -> None:
         number = 0

@@ -30,6 +30,7 @@ SETTLING_KIB = 2 * 1024
 HOME_S = 30.0
 """Time for all to be given back: a grace and a ping more."""
 LOOKS = 400
+LOOK_S = 0.2
 
 Progress = Callable[[float], None]
 """Is told the share of the time that has passed."""
@@ -173,7 +174,7 @@ async def _settled(watch: Watch, base: Look | None = None) -> Look:
         )
         if all(look.counts[name] <= value for name, value in least.items()) or time.monotonic() > ends_at:
             return look
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(LOOK_S)
 
 
 def _finding(watch: Watch, base: Look, looks: list[Look], end: Look, warm_at: float) -> Finding:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.mesh.strangers import HELLO_S
 from tests.meshes import Mesh, mesh
 
 StartMesh = Callable[..., Mesh]
@@ -17,6 +18,15 @@ StartMesh = Callable[..., Mesh]
 def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """Three nodes that all tests of a module share."""
     with mesh(tmp_path_factory.mktemp("mesh"), 3) as running:
+        yield running
+        for node in running:
+            assert not node.complaints()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """Two nodes of one mesh, which others knock at."""
+    with mesh(tmp_path_factory.mktemp("pair"), 2, link_hello_s=HELLO_S, link_ping_s=0.2, recovering_s=0) as running:
         yield running
         for node in running:
             assert not node.complaints()

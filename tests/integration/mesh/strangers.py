@@ -24,6 +24,8 @@ from tests.organisation import Issued
 from tests.wire import Closing
 
 WAIT_S = 8.0
+HELLO_S = 1.0
+"""What the nodes that strangers knock at wait for a hello."""
 _sources = (f"127.1.{number // 250}.{number % 250 + 1}" for number in itertools.count())
 _machines = itertools.count(0x77000000)
 
