@@ -114,7 +114,7 @@ def test_many_deadlines_each_at_its_time(node: Node, open_lambda: OpenLambda) ->
         assert http.answer().status == 504
         assert time.monotonic() - began_at >= due
         http.close()
-    assert time.monotonic() - began_at < 1.2
+    assert time.monotonic() - began_at < 3.0
 
 
 # Prefer: respond-async

@@ -43,7 +43,7 @@ def test_calls_that_wait_are_refused_at_once(own: Node, open_lambda: OpenLambda)
             answer = refused(caller.answer(), 503, "draining")
             assert answer.delivered == "no"
             assert int(answer.header("Retry-After") or 0) >= 1
-        assert time.monotonic() - began_at < 1.0
+        assert time.monotonic() - began_at < 3.0
         assert events.of(provider.id) == ("close", {"id": provider.id, "reason": "drained"})
         assert events.http.rest() == b""
     assert own.wait() == 0

@@ -89,7 +89,7 @@ def test_one_slow_handler_delays_no_other_call(node: Node, client: Client2) -> N
             with calling(node, lambda_id) as quick:
                 client.answer(client.call(), 1)
                 assert quick.answer().json() == 1
-            assert time.monotonic() - began_at < 1.0
+            assert time.monotonic() - began_at < 5.0
         client.answer(held, "at last")
         assert slow.answer().json() == "at last"
 

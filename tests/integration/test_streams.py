@@ -223,7 +223,7 @@ def test_the_deadline_is_the_longest_silence(provider: Provider2) -> None:
             assert http.chunk() == b"data: %d\n\n" % value
         silent_at = time.monotonic()
         ended = http.chunk()
-        assert 0.5 < time.monotonic() - silent_at < 1.2
+        assert 0.5 < time.monotonic() - silent_at < 3.0
         assert ended.startswith(b"event: error\ndata: ")
         assert b'"code":"timeout"' in ended
         assert http.chunk() == b""

@@ -42,7 +42,7 @@ async def test_a_stop_without_nats_is_quick(join: Join) -> None:
     await node.troubled("Connection refused")
     begun_at = time.monotonic()
     await node.directory.stop()
-    assert time.monotonic() - begun_at < 1
+    assert time.monotonic() - begun_at < 1.8
 
 
 @pytest.mark.parametrize("is_wiped", [False, True])

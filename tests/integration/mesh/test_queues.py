@@ -105,12 +105,12 @@ def test_the_queue_of_a_node_that_does_not_read_is_bounded(patient: Mesh) -> Non
                 answer, took_s = timed(lambda body=body: entry.fetch("POST", f"/lambda/{there.id}/m", body))  # type: ignore[misc]
                 assert refused(answer, 503, "overloaded").delivered == "no"
                 assert answer.header("Retry-After")
-                assert took_s < 0.5
+                assert took_s < 2.0
             assert counters(entry)["overloaded_link"] == before + 2
             # Others are served as ever.
             for _ in range(20):
                 (status, _), took_s = timed(lambda: call(entry, elsewhere.id, body=SMALL))
-                assert status == 200 and took_s < 0.5
+                assert status == 200 and took_s < 2.0
         assert all(caller.answer().body == BODY for caller in callers)
         assert call(entry, there.id) == (200, 1)
         until(lambda: counters(entry)["link_waiting_bytes"] == 0, "nothing waits any more")
