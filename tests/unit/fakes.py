@@ -141,7 +141,10 @@ class FakeDirectory:
         self.is_complete = is_complete
 
     def rules_out(self, machine: int) -> bool:
-        return self.is_complete and machine not in self.machines
+        return self.is_complete and not self.knows(machine)
+
+    def knows(self, machine: int) -> bool:
+        return machine in self.machines
 
 
 class Graves:
