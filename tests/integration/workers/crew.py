@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.events import EventStream
-from tests.json_rpc_2 import Client2, Provider2
+from tests.json_rpc_2 import Client2, Provider2, calling
 from tests.lambda_ids import parse
 from tests.nodes import Node, until
 from tests.providers import Answering, Provider, echo
@@ -79,6 +79,14 @@ def moved_to(worker: int, provider: Provider2, keep: tuple[int, ...] = ()) -> Pr
         if worker_of(provider.ws.handshake) == worker:
             return provider
     raise AssertionError(f"none of {_TRIES} re-openings came to worker {worker}")
+
+
+def served(provider: Provider2) -> Provider2:
+    """The same, once its home has said yes to its socket: it has had a call. Before, it is nobody's if its home dies."""
+    with calling(provider.node, provider.id) as http:
+        provider.answer(provider.call())
+        assert http.answer().status == 200
+    return provider
 
 
 def taken_back(node: Node, lambda_id: str) -> Provider:

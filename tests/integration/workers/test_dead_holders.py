@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.integration.workers.conftest import StartNode
-from tests.integration.workers.crew import Crew, entry, moved_to, provider_2_at
+from tests.integration.workers.crew import Crew, entry, moved_to, provider_2_at, served
 from tests.wire import refused, request
 
 
@@ -11,6 +11,7 @@ def test_what_a_dead_worker_held_is_on_its_way_back(start_node: StartNode) -> No
     own = start_node(workers=2)
     crew = Crew(own)
     with provider_2_at(own, 0) as first, moved_to(1, first) as moved, entry(own, 0) as caller:
+        served(moved)
         crew.kill(1)
         crew.replaced(1)
         with entry(own, 1) as other:

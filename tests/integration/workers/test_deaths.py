@@ -26,6 +26,7 @@ from tests.integration.workers.crew import (
     provider_2_at,
     provider_at,
     reader_at,
+    served,
 )
 from tests.lambda_ids import parse
 from tests.meshes import counters, counters_in
@@ -247,6 +248,7 @@ def test_a_holder_that_dies_leaves_the_lambda_to_its_home(start_node: StartNode)
     own = start_node(workers=WORKERS)
     crew = Crew(own, WORKERS)
     with provider_2_at(own, 0) as first, moved_to(1, first) as moved:
+        served(moved)
         crew.kill(1)
         with entry(own, 0) as http:
             until(lambda: http.ask("GET", f"/lambda/{first.id}").status != 200, "it is not held")
@@ -261,6 +263,7 @@ def test_a_home_that_dies_is_told_by_the_holder(start_node: StartNode) -> None:
     own = start_node(workers=WORKERS)
     crew = Crew(own, WORKERS)
     with provider_2_at(own, 0) as first, moved_to(1, first) as moved:
+        served(moved)
         crew.kill(0)
         with entry(own, 1) as http:
             http.send(request("POST", f"/lambda/{first.id}/m", b"1"))

@@ -21,6 +21,7 @@ from tests.integration.workers.crew import (
     is_whole,
     moved_to,
     provider_2_at,
+    served,
     worker_of,
 )
 from tests.json_rpc_2 import Provider2
@@ -170,7 +171,7 @@ def test_workers_that_are_home_and_holder_die(pair: Mesh) -> None:
     home, holder = pair.nodes
     with ExitStack() as stack:
         first = stack.enter_context(provider_2_at(home, 1, "/lambda/new?grace=60"))
-        moved = stack.enter_context(_moved(first, holder, 1))
+        moved = served(stack.enter_context(_moved(first, holder, 1)))
         crews = [Crew(home), Crew(holder)]
         crews[0].kill(1)
         crews[0].replaced(1)
