@@ -19,8 +19,8 @@ MIB = 1024 * 1024
 SMALL = b'"' + b"y" * 98 + b'"'
 TRANSFERS = 4
 QUEUE_BYTES = 4 * MIB
-WORST_S = 0.25
-"""Longest a short call may take beside a long one, on a busy machine; 0.05 s is the aim."""
+MOST = 1 / 4
+"""Of the time that a large body takes, what a short call beside it may take, but for one in fifty: behind it, it takes all."""
 
 
 def test_short_calls_pass_beside_a_large_body(trio: Mesh) -> None:
@@ -44,7 +44,8 @@ def test_short_calls_pass_beside_a_large_body(trio: Mesh) -> None:
     )
     print(f"a body of 16 MiB: {', '.join(_ms(one) for one in took_s)}")
     assert len(took_s) == TRANSFERS and len(beside_s) > 50
-    assert max(beside_s) < WORST_S
+    slow_s = sorted(beside_s)[-1 - len(beside_s) // 50]
+    assert slow_s < statistics.median(took_s) * MOST
 
 
 def _ms(seconds: float) -> str:
