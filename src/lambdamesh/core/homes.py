@@ -30,6 +30,7 @@ from lambdamesh.core.words import (
     PendingWords,
     ReleasedWords,
     ReleaseWords,
+    Turn,
     is_before,
     is_of_another_run,
 )
@@ -240,7 +241,7 @@ class Homes:
         """A node says which lambdas of this home it holds: believe what is news, correct what has been overtaken."""
         told = {text.encode(): (epoch, proof) for text, epoch, proof in words.lambdas}
         arriving = {text.encode() for text in words.arriving}
-        self._abandon(place, arriving)
+        self._abandon(place, arriving, words.turn)
         for text in tuple(self._held_by.get(place, ())):
             away = self._registry.away[text]
             has_left = text not in told and text not in arriving and not is_before(words.turn, away.turn)
@@ -258,11 +259,13 @@ class Homes:
                     # In which run it has it, to know whether that has ended.
                     away_now.turn = (words.turn[0], 0)
 
-    def _abandon(self, place: int, arriving: Collection[bytes]) -> None:
+    def _abandon(self, place: int, arriving: Collection[bytes], turn: Turn) -> None:
         """A link to ``place`` has come up anew: whoever asked over the one before does not hear the answer."""
         for away in tuple(self._moving.values()):
+            if away.id in arriving:
+                continue
             for taker in (away.mover, *away.movers):
-                if taker is not None and taker.place == place and away.id not in arriving:
+                if taker is not None and taker.place == place and not is_before(turn, taker.turn):
                     taker.refused(PeerUnreachable("the link ended before the lambda was there: try again"))
 
     def _hear_of(self, place: int, text: bytes, epoch: int, *, is_proven: bool, is_arriving: bool) -> None:

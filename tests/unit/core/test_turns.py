@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from lambdamesh.core.reopening import Claim, Key
-from lambdamesh.core.words import ANY_EPOCH, HoldingWords, LeftWords, PlacedWords, TakeWords, Turn
-from lambdamesh.errors import Recovering
-from tests.unit.core.meshed import AFAR, RIGHT, C, Node, Outcome, epoch, holder, is_gone
+from lambdamesh.core.words import ANY_EPOCH, HoldingWords, LeftWords, PlacedWords, ReleasedWords, TakeWords, Turn
+from lambdamesh.errors import PeerUnreachable, Recovering
+from tests.unit.core.meshed import AFAR, RIGHT, C, D, Node, Outcome, epoch, holder, is_gone
 from tests.unit.fakes import TEXT, FakeSeat
 
 NAME = TEXT.decode()
@@ -70,6 +70,23 @@ def test_what_was_deleted_is_gone_whoever_dies() -> None:
     node.told(C, "holding", HoldingWords(turn=AGAIN))
     node.registry.closed.bury(TEXT, node.now_ms)
     assert is_gone(node, TEXT)
+
+
+@pytest.mark.parametrize(("turn", "stays"), [(BEFORE, True), (THEN, False), (AGAIN, False)])
+def test_a_link_that_comes_up_beside_another_takes_no_place_in_a_line(turn: Turn, stays: bool) -> None:
+    node = Node()
+    node.held_by(D)
+    moving = node.asked(C, "take", TakeWords(NAME, RIGHT, "local", turn=THEN))
+    behind = node.asked(C, "take", TakeWords(NAME, RIGHT, "local", turn=THEN))
+    node.told(C, "holding", HoldingWords(turn=turn))
+    node.links.to[D].answers(ReleasedWords(1))
+    if stays:
+        assert moving.words(PlacedWords).epoch == behind.words(PlacedWords).epoch == epoch(node)
+        assert holder(node) == C
+    else:
+        assert isinstance(moving.error, PeerUnreachable)
+        assert isinstance(behind.error, PeerUnreachable)
+        assert is_gone(node, TEXT)
 
 
 @pytest.mark.parametrize(("turn", "stays"), [(BEFORE, True), (SINCE, False)])
