@@ -60,9 +60,6 @@ class Member(Known):
     def complete(self) -> bool:
         return not self._mesh.is_cut
 
-    def rules_out(self, machine: int) -> bool:
-        return self.complete() and not self.knows(machine)
-
     def trouble(self) -> str | None:
         return "the mesh of this test is cut: join it" if self._mesh.is_cut else None
 

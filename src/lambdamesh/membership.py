@@ -20,7 +20,6 @@ from lambdamesh.core.places import Atlas
 from lambdamesh.directory.known import log_death
 from lambdamesh.directory.nats import Nats
 from lambdamesh.directory.own_address import address_of_name, address_towards, is_for_others, places
-from lambdamesh.directory.pace import Pace
 from lambdamesh.directory.several import Several
 from lambdamesh.directory.static import Static
 from lambdamesh.ids import machine_id_text
@@ -78,9 +77,7 @@ class Membership:
             directories.append(Static(settings.peer, recovering_s=settings.limits.recovering_s))
         access = settings.nats_access
         if access is not None:
-            # Twice, and so a heartbeat: who was not told that a bucket was lost writes itself into the new one then.
-            pace = Pace(settle_s=2 * settings.limits.recovering_s)
-            directories.append(Nats(access, self._probe, pace=pace, is_speaker=self._part.worker == 0))
+            directories.append(Nats(access, self._probe, is_speaker=self._part.worker == 0))
         return directories[0] if len(directories) == 1 else Several(tuple(directories))
 
     async def _probe(self, address: str) -> NodeRecord | None:

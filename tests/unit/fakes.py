@@ -140,8 +140,8 @@ class FakeDirectory:
         self.machines = machines
         self.is_complete = is_complete
 
-    def rules_out(self, machine: int) -> bool:
-        return self.is_complete and not self.knows(machine)
+    def complete(self) -> bool:
+        return self.is_complete
 
     def knows(self, machine: int) -> bool:
         return machine in self.machines

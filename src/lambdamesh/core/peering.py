@@ -122,9 +122,6 @@ class Directory(Protocol):
     def knows(self, machine: int) -> bool:
         """Whether ``machine`` is another node of this mesh, alive or not."""
 
-    def rules_out(self, machine: int) -> bool:
-        """Whether there is no such machine in this mesh, for sure."""
-
     def find(self, machine: int) -> NodeRecord | None:
         """Return what is known of another node."""
 

@@ -59,8 +59,11 @@ class Seat(Protocol):
 class Directory(Protocol):
     """Who else is in the mesh."""
 
-    def rules_out(self, machine: int) -> bool:
-        """Whether there is no such machine in this mesh, for sure."""
+    def complete(self) -> bool:
+        """Whether every machine that there is would be known here."""
+
+    def knows(self, machine: int) -> bool:
+        """Whether ``machine`` is another node of this mesh."""
 
 
 class Linked(Provider, Protocol):

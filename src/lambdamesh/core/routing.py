@@ -28,6 +28,6 @@ def next_stop(home: int, here: int, holder: int | None, passages: int, *, at_hol
 def out_of_reach(machine: int, directory: Directory) -> MeshError:
     """Say why a call for an id of another machine cannot be passed on from here."""
     name = machine_id_text(machine)
-    if directory.rules_out(machine):
-        return LambdaNotFound(f"no node of this mesh is {name}, the home in this id: check where the id came from")
-    return PeerUnreachable(f"the node {name}, home of this lambda, cannot be reached: try again")
+    if directory.knows(machine) or not directory.complete():
+        return PeerUnreachable(f"the node {name}, home of this lambda, cannot be reached: try again")
+    return LambdaNotFound(f"no node of this mesh is {name}, the home in this id: check where the id came from")

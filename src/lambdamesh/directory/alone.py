@@ -38,10 +38,6 @@ class Alone:
         """No other machine is known."""
         return False
 
-    def rules_out(self, machine: int) -> bool:
-        """There is no other machine."""
-        return True
-
     def find(self, machine: int) -> NodeRecord | None:
         """No other machine is known."""
         return None

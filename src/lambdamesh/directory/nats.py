@@ -62,7 +62,6 @@ class Nats(Known):
         self._attention = Attention(clock, self._pace.silent_s)
         self._stamps: dict[int, tuple[int, float]] = {}
         self._is_listed = False
-        self._settled_at = 0.0
         self._has_news = False
         self._why: str | None = f"NATS at {self._given[0]} has not answered yet: is it running, and is --nats right?"
         self._claim: Claim | None = None
@@ -99,10 +98,6 @@ class Nats(Known):
     def complete(self) -> bool:
         """Whether the whole list has been read, and each change of it would be heard of now."""
         return self._is_listed
-
-    def rules_out(self, machine: int) -> bool:
-        """Whether a machine is not in the list: not in one that was begun a moment ago, as where a bucket was lost."""
-        return self._is_listed and self._clock() >= self._settled_at and not self.knows(machine)
 
     def trouble(self) -> str | None:
         """Say what is wrong with NATS and what to do; ``None`` while the list is watched and the own claim is kept."""
@@ -203,9 +198,7 @@ class Nats(Known):
             is_news |= self._lives(record.machine)
         return is_news
 
-    def _listed(self, age_s: float) -> None:
-        # Those who live have yet to write themselves into a young bucket.
-        self._settled_at = self._clock() + self._pace.settle_s - age_s
+    def _listed(self) -> None:
         if not self._is_listed:
             log.info("nats_listed", nodes=len(self._entries))
         is_news = not self._is_listed or self._why is not None or self._has_news

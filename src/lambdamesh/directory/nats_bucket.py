@@ -56,8 +56,6 @@ class Bucket:
         self.jetstream: JetStreamContext = connection.client.jetstream(timeout=ask_s)
         self.may_be_gone = False
         """Whether the server has told that somebody deleted it."""
-        self.made_at = 0.0
-        """Unix seconds by the server's clock, once it is open; 0 where the server does not say."""
 
     async def hear_of_its_end(self, stir: asyncio.Event) -> None:
         """Set ``stir`` when somebody deletes it. A user who may not hear of that learns it from the next write."""
@@ -72,7 +70,7 @@ class Bucket:
         """Make sure that it is there; ``failures`` is how often that went wrong lately."""
         self.may_be_gone = False
         with contextlib.suppress(NotFoundError):
-            await self._look()
+            await self.jetstream.stream_info(STREAM)
             return
         replicas = _REPLICAS if self.connection.is_clustered else 1
         try:
@@ -81,12 +79,6 @@ class Bucket:
             if error.err_code not in _NO_REPLICAS or failures < _PATIENCE:
                 raise
             await self._create(ttl_s, replicas=1)
-        with contextlib.suppress(NotFoundError):
-            await self._look()
-
-    async def _look(self) -> None:
-        made_at = (await self.jetstream.stream_info(STREAM)).created
-        self.made_at = made_at.timestamp() if made_at is not None else 0.0
 
     async def check(self) -> None:
         """Raises: BucketGone if it is not there."""

@@ -35,8 +35,8 @@ class Ears:
     """An entry of the bucket."""
     beat: Callable[[], None]
     """Others can be heard."""
-    listed: Callable[[float], None]
-    """All that is in the bucket has been told, and for how many seconds at least it has been there."""
+    listed: Callable[[], None]
+    """All that is in the bucket has been told."""
     deaf: Callable[[str], None]
     """Others cannot be heard any more, and why."""
 
@@ -152,8 +152,7 @@ class Session:
             raise
         self._relist_at = self._loop.time() + self._pace.relist_s
         self._ears.beat()
-        # By the server's clock alone: the claim of this node has just been written.
-        self._ears.listed(max(watch.written_at - bucket.made_at, 0.0))
+        self._ears.listed()
         return watch
 
     async def _rest(self, longest_s: float) -> None:

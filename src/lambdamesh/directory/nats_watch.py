@@ -43,8 +43,6 @@ class Watch:
         """Set once all has been told that was in the bucket."""
         self.is_broken = False
         """Whether it has missed something."""
-        self.written_at = 0.0
-        """When the last entry of those told was written: Unix seconds by the server's clock."""
 
     @property
     def silent_s(self) -> float:
@@ -109,7 +107,6 @@ class Watch:
         self._sequence += 1
         key = message.subject.removeprefix(PREFIX)
         written_at = metadata.timestamp.timestamp()
-        self.written_at = max(self.written_at, written_at)
         with contextlib.suppress(ValueError):
             machine = parse_machine_id(key)
             is_marker = "KV-Operation" in headers or "Nats-Marker-Reason" in headers

@@ -34,9 +34,6 @@ class Pace:
     bucket_ttl_s: float = DEAD_AFTER_S
     """What a bucket made by this node keeps a claim for."""
 
-    settle_s: float = 30.0
-    """After the bucket was made, until everybody who lives has had time to write into it."""
-
     @property
     def silent_s(self) -> float:
         """How long a watch may show no sign of life."""

@@ -64,10 +64,6 @@ class Several:
         """Whether any of them knows ``machine``."""
         return any(directory.knows(machine) for directory in self._directories)
 
-    def rules_out(self, machine: int) -> bool:
-        """Whether each of them rules ``machine`` out."""
-        return all(directory.rules_out(machine) for directory in self._directories)
-
     def find(self, machine: int) -> NodeRecord | None:
         """Return the record of the latest instance; what a hello said of it, each of them has."""
         found = [record for directory in self._directories if (record := directory.find(machine)) is not None]

@@ -92,10 +92,6 @@ class Static(Known):
         """Whether some address of each name has answered, be it this node itself, and was heard out."""
         return not self._is_recovering and all(peer.has_answered for peer in self._peers)
 
-    def rules_out(self, machine: int) -> bool:
-        """Whether none of those who were heard out has told of a machine."""
-        return self.complete() and not self.knows(machine)
-
     def _recovered(self) -> None:
         self._is_recovering = False
         self.changed()

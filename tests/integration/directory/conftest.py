@@ -21,14 +21,7 @@ from tests.directories import Probing, Told, record, soon
 from tests.nats_servers import NatsProcess
 
 FAST = Pace(
-    heartbeat_s=0.3,
-    dead_after_s=1.5,
-    idle_s=0.1,
-    ask_s=2.0,
-    retry_s=0.1,
-    first_pause_s=0.02,
-    longest_pause_s=0.2,
-    settle_s=0.0,
+    heartbeat_s=0.3, dead_after_s=1.5, idle_s=0.1, ask_s=2.0, retry_s=0.1, first_pause_s=0.02, longest_pause_s=0.2
 )
 
 

@@ -119,36 +119,6 @@ async def test_the_bucket_is_made_again_when_somebody_deletes_it(
     await soon(lambda: one.sees(three) and three.sees(one) and three.sees(two), "all of them")
 
 
-async def test_a_young_bucket_rules_nobody_out(server: NatsProcess, join: Join) -> None:
-    late_s = [0.0]
-    one = await join(server.url, 1, pace=replace(FAST, settle_s=60), clock=lambda: time.monotonic() + late_s[0])
-    assert one.directory.complete()
-    assert not one.directory.rules_out(7)
-    # Whoever lives has written itself again by then.
-    late_s[0] = 60
-    assert one.directory.rules_out(7)
-    two = await join(server.url, 2)
-    await soon(lambda: one.sees(two), "it")
-    assert not one.directory.rules_out(2)
-
-
-async def test_the_age_of_a_bucket_counts_and_not_that_of_the_node(server: NatsProcess, join: Join) -> None:
-    one = await join(server.url, 1)
-    made_at = time.monotonic()
-    await soon(lambda: time.monotonic() > made_at + 0.3, "the bucket is of some age")
-    two = await join(server.url, 2, pace=replace(FAST, settle_s=0.3), clock=lambda: 0.0)
-    assert two.directory.rules_out(7)
-    # In one that was lost meanwhile, it is another.
-    server.kill()
-    await soon(two.directory.trouble, "trouble")
-    assert not two.directory.rules_out(7)
-    server.wipe()
-    server.start()
-    await one.complete()
-    three = await join(server.url, 3, pace=replace(FAST, settle_s=60))
-    assert not three.directory.rules_out(7)
-
-
 async def test_a_bucket_that_is_made_again_by_hand_is_used(
     server: NatsProcess, join: Join, jetstream: nats.js.JetStreamContext
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.mesh.mishaps import callable_again, stopped, timed
+from tests.integration.mesh.mishaps import callable_again, timed
 from tests.meshes import call, counters, peer_row, peers, secret_file
 from tests.nats_servers import NatsProcess
 from tests.nodes import Node, until
@@ -120,23 +120,6 @@ def test_with_nats_gone_the_mesh_goes_on(start: Start, nats: NatsProcess) -> Non
         assert call(three, provider.id) == (200, 1)
 
 
-def test_who_is_not_in_a_bucket_that_was_lost_is_not_denied(start: Start, nats: NatsProcess) -> None:
-    nats.start()
-    one = start()
-    ready(one)
-    with Answering(one.address, echo) as provider:
-        with stopped(one):
-            nats.kill()
-            nats.wipe()
-            nats.start()
-            two = start()
-            ready(two)
-            assert len(peers(two)) == 1
-            status, body = call(two, provider.id)
-            assert (status, body["code"], body["delivered"]) == (502, "peer_unreachable", "no")
-        callable_again(two, provider.id, {(502, "peer_unreachable")})
-
-
 def test_a_node_starts_without_nats_and_joins_later(start: Start, nats: NatsProcess) -> None:
     one, two = several(start, 2)
     for node in (one, two):
@@ -149,7 +132,7 @@ def test_a_node_starts_without_nats_and_joins_later(start: Start, nats: NatsProc
         nats.start()
         for node in (one, two):
             ready(node)
-        callable_again(two, provider.id, {(502, "peer_unreachable")})
+        callable_again(two, provider.id, {(502, "peer_unreachable"), (404, "lambda_not_found")})
 
 
 def test_require_directory_waits_for_nats(start: Start, nats: NatsProcess) -> None:

@@ -32,11 +32,6 @@ class Conformance:
         assert directory.is_alive(7, now_s)
         assert told.changes == 1
 
-    async def test_nobody_who_is_known_is_ruled_out(self, directory: Directory) -> None:
-        assert directory.rules_out(7) <= directory.complete()
-        directory.learn(record(7), time.time(), is_hearsay=True)
-        assert not directory.rules_out(7)
-
     async def test_hearsay_makes_a_node_known_too(self, directory: Directory) -> None:
         told, now_s = Told().of(directory), time.time()
         directory.learn(record(7), now_s, is_hearsay=True)

@@ -66,14 +66,6 @@ async def test_it_is_complete_when_all_are(several: Several, meshes: tuple[Toget
     assert several.trouble() == "the mesh of this test is cut: join it"
 
 
-async def test_one_rules_out_nobody_alone(several: Several, meshes: tuple[Together, Together]) -> None:
-    assert several.rules_out(2)
-    await _join(meshes[1], 2)
-    assert not several.rules_out(2)
-    meshes[0].is_cut = True
-    assert not several.rules_out(3)
-
-
 async def test_a_node_that_is_gone_from_one_lives_by_the_other(
     several: Several, meshes: tuple[Together, Together]
 ) -> None:
