@@ -10,6 +10,7 @@ from lambdamesh.core.registry import Registry
 from lambdamesh.core.words import MeasuresWords
 from lambdamesh.door.door import Core, Door
 from lambdamesh.links.links import Links
+from lambdamesh.part import Part
 from lambdamesh.protocol.session import SESSION_COUNTERS
 from lambdamesh.telemetry.metrics import MESH_GAUGES
 
@@ -19,10 +20,23 @@ if TYPE_CHECKING:
 _WINDOW_S = 60.0
 
 
-def counts(core: Core) -> dict[str, tuple[str, int]]:
-    """Return meaning and value of each counter by name."""
-    counted = {name: (meaning, getattr(core.counters, name)) for name, meaning in COUNTERS}
-    return counted | {name: (meaning, getattr(core.sessions, name)) for name, meaning in SESSION_COUNTERS}
+class Counting:
+    """Writes down what one worker counts, where all workers of its node do (``Part.tally``)."""
+
+    def __init__(self, core: Core, part: Part) -> None:
+        self._core = core
+        self._part = part
+
+    def note(self) -> None:
+        """Write it down as it is now."""
+        counted = {name: getattr(self._core.counters, name) for name, _ in COUNTERS}
+        counted |= {name: getattr(self._core.sessions, name) for name, _ in SESSION_COUNTERS}
+        self._part.tally.write(self._part.worker, counted)
+
+    def totals(self) -> dict[str, int]:
+        """Return the value of each counter of the node by name: as it is here, and as others have written it down."""
+        self.note()
+        return self._part.tally.totals()
 
 
 def gauges(core: Core, door: Door, connections: int) -> dict[str, float]:
@@ -52,14 +66,10 @@ def mesh_gauges(membership: Membership | None, links: Links | None) -> dict[str,
     return values
 
 
-def counted(core: Core) -> dict[str, int]:
-    """Return the value of each counter by name."""
-    return {name: value for name, (_, value) in counts(core).items()}
-
-
-def measures(worker: int, counted: dict[str, int], values: dict[str, float]) -> MeasuresWords:
-    """Return what a worker tells another that speaks for the node: counters, and the ``values`` of its gauges."""
-    return MeasuresWords(worker, os.getpid(), counted, values)
+def measures(counting: Counting, values: dict[str, float]) -> MeasuresWords:
+    """Return what a worker tells another that speaks for the node: ``values`` of its gauges, now that it can count."""
+    counting.note()
+    return MeasuresWords(os.getpid(), values)
 
 
 class Load:

@@ -46,7 +46,7 @@ from lambdamesh.ids import Rays, machine_id_text
 from lambdamesh.links.acquaintance import Acquaintance
 from lambdamesh.links.connection import Wiring
 from lambdamesh.links.links import Links
-from lambdamesh.measures import Load, counted, counts, gauges, measures, mesh_gauges
+from lambdamesh.measures import Counting, Load, gauges, measures, mesh_gauges
 from lambdamesh.minting import Mint
 from lambdamesh.part import Part
 from lambdamesh.protocol.session import SessionCounters
@@ -91,13 +91,14 @@ class Node:
         self.door = Door(self._core, facts, _local_door(settings), self._keys, self)
         self.door.call_soon = self._loop.call_soon
         self.door.routes = Routes(self.door)
-        self.door.exposition = Exposition(lambda: counts(self._core), self._gauges)
+        self.counting = Counting(self._core, part)
+        self.door.exposition = Exposition(self.counting.totals, self._gauges)
         if self._membership is not None:
             self.door.trouble = self._membership.trouble
         if self.door.mesh_events is not None:
             self._reception.follow = self.door.mesh_events.follow
             self._reception.ready = self._readiness
-            self._reception.measures = lambda: measures(part.worker, self.counted(), self._gauges())
+            self._reception.measures = lambda: measures(self.counting, self._gauges())
         self._core.registry.publish = self._publish
         limit = self._limits.connections or connection_limit()
         self._population = Population(limit, self._core.counters, self._core.wheel, self._core.clock)
@@ -115,8 +116,8 @@ class Node:
     def _build_core(self, facts: Facts, now: float, unix_ms: int) -> Core:
         core = Core()
         core.limits = self._limits
-        core.counters = Counters(self._part.counted)
-        core.sessions = SessionCounters(self._part.counted)
+        former = self._part.tally.read(self._part.worker)
+        core.counters, core.sessions = Counters(former), SessionCounters(former)
         core.clock = Clock(now, unix_ms)
         core.wheel = Wheel(_SLOT_S, now)
         core.budget = Budget(self._limits.buffered_bytes)
@@ -331,10 +332,6 @@ class Node:
         """Shut the doors at the end of a drain, also for whoever has copies of their sockets: all of the node ends."""
         for listener in self._listeners:
             listener.is_last = IS_SPREAD
-
-    def counted(self) -> dict[str, int]:
-        """Return what this worker has counted so far, by name (``Part.counted``)."""
-        return counted(self._core)
 
     async def stopped(self) -> None:
         """Wait until somebody stops the node, drain it, and return when it has ended."""

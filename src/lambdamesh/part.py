@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from lambdamesh.telemetry.tally import Tally
 
 _INSTANCE_BYTES = 8
 
@@ -24,8 +26,7 @@ class Part:
     the sockets of its doors where somebody else has bound them; ``None`` where it is to do that itself. ``siblings``
     are sockets to other workers, by their number, each with the number of its pairing: which socket between these two
     it is. ``lost`` is told which of them has no link to this one any more, and the pairing of the last; ``hand_over``
-    gives a connection of another node to one of them, and says whether it could. ``counted`` is what those have counted
-    who were this worker before, by the name of the counter: it goes on from there.
+    gives a connection of another node to one of them, and says whether it could. ``tally`` is what they have counted.
     """
 
     worker: int = 0
@@ -37,8 +38,7 @@ class Part:
     siblings: dict[int, tuple[int, socket.socket]] = field(default_factory=dict)
     lost: Callable[[int, int], None] = lambda _worker, _pairing: None
     hand_over: Callable[[int, socket.socket], bool] = lambda _worker, _sock: False
-
-    counted: Mapping[str, int] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def is_whole(self) -> bool:

@@ -1,8 +1,46 @@
-"""How long the event loop was kept from its timer."""
+"""What a worker writes down of what it counts, and how long the event loop was kept from its timer."""
 
 from __future__ import annotations
 
-from lambdamesh.measures import Load
+import os
+
+from lambdamesh.core.counters import Counters
+from lambdamesh.door.door import Core
+from lambdamesh.measures import Counting, Load, measures
+from lambdamesh.part import Part
+from lambdamesh.protocol.session import SessionCounters
+from lambdamesh.telemetry.tally import Tally, new_tally
+
+WORKERS = 2
+
+
+def worker_of(fd: int, worker: int) -> tuple[Core, Counting]:
+    """A worker that starts: it goes on from where those before it were."""
+    part = Part(worker=worker, workers=WORKERS, tally=Tally(fd, WORKERS))
+    core, former = Core(), part.tally.read(worker)
+    core.counters, core.sessions = Counters(former), SessionCounters(former)
+    return core, Counting(core, part)
+
+
+def test_counters_are_those_of_all_workers_and_of_those_before_them() -> None:
+    fd = new_tally(WORKERS)
+    (one, counting), (other, elsewhere) = worker_of(fd, 0), worker_of(fd, 1)
+    one.counters.calls, one.sessions.bad_answers, other.counters.calls = 5, 2, 7
+    elsewhere.note()
+    assert (counting.totals()["calls"], counting.totals()["bad_answers"]) == (12, 2)
+    again, restarted = worker_of(fd, 0)
+    os.close(fd)
+    again.counters.calls += 1
+    again.sessions.bad_answers += 1
+    assert measures(restarted, {"lambdas": 1.0}).gauges == {"lambdas": 1.0}
+    assert (elsewhere.totals()["calls"], elsewhere.totals()["bad_answers"]) == (13, 3)
+
+
+def test_a_node_of_one_worker_counts_alone() -> None:
+    core = Core()
+    core.counters, core.sessions = Counters(), SessionCounters()
+    core.counters.calls = 3
+    assert Counting(core, Part()).totals()["calls"] == 3
 
 
 def turned(*turns: tuple[float, float]) -> float:

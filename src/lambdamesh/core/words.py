@@ -163,11 +163,12 @@ class ListedWords(msgspec.Struct, frozen=True, gc=False):
 
 
 class MeasuresWords(msgspec.Struct, frozen=True, gc=False):
-    """The answer to ``measures``, of one worker to another of its node: what it counts and measures, by name."""
+    """The answer to ``measures``, of one worker to another of its node: what it measures, by name.
 
-    worker: int
+    What it counts it has written down where the other can read it.
+    """
+
     pid: int
-    counts: dict[str, int]
     gauges: dict[str, float]
 
 

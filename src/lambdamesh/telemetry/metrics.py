@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -13,6 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from lambdamesh.core.words import MeasuresWords
+from lambdamesh.telemetry.tally import MEANINGS
 
 _START = "process_start_time_seconds"
 
@@ -43,24 +43,15 @@ MESH_GAUGES = ("nodes", "nodes_alive", "links", "link_calls", "link_waiting_byte
 
 
 class _NodeCollector(Collector):
-    def __init__(self, counts: Callable[[], Mapping[str, tuple[str, int]]], gauges: Callable[[], Mapping[str, float]]):
-        self._counts = counts
+    def __init__(self, totals: Callable[[], Mapping[str, int]], gauges: Callable[[], Mapping[str, float]]) -> None:
+        self._totals = totals
         self._gauges = gauges
-        self._siblings: Sequence[MeasuresWords] = ()
-        self._counted: dict[int, Counter[str]] = {}
-
-    def hear(self, siblings: Sequence[MeasuresWords]) -> None:
-        """Take what the other workers say now."""
-        self._siblings = siblings
-        for words in siblings:
-            # One that is started again goes on from where it was a moment ago, and counters never fall.
-            self._counted[words.worker] = self._counted.get(words.worker, Counter()) | Counter(words.counts)
+        self.siblings: Sequence[MeasuresWords] = ()
 
     def collect(self) -> Iterator[Metric]:
-        for name, (meaning, value) in self._counts().items():
-            value += sum(counted[name] for counted in self._counted.values())
-            yield CounterMetricFamily(f"lambdamesh_{name}", meaning, value=value)
-        values = [self._gauges(), *(words.gauges for words in self._siblings)]
+        for name, value in self._totals().items():
+            yield CounterMetricFamily(f"lambdamesh_{name}", MEANINGS[name], value=value)
+        values = [self._gauges(), *(words.gauges for words in self.siblings)]
         for name, meaning, fold in GAUGES:
             value_of_all = fold([gauges[name] for gauges in values if name in gauges])
             yield GaugeMetricFamily(f"lambdamesh_{name}", meaning, value=value_of_all)
@@ -92,14 +83,12 @@ def _add(family: Metric, other: Metric) -> None:
 class Exposition:
     """Writes the metrics (``door.ports.Exposition``).
 
-    ``counts`` gives meaning and value of each counter by name, ``gauges`` the value of each of ``GAUGES``.
+    ``totals`` gives the value of each counter of the node by name, ``gauges`` that of each of ``GAUGES`` here.
     """
 
-    def __init__(
-        self, counts: Callable[[], Mapping[str, tuple[str, int]]], gauges: Callable[[], Mapping[str, float]]
-    ) -> None:
+    def __init__(self, totals: Callable[[], Mapping[str, int]], gauges: Callable[[], Mapping[str, float]]) -> None:
         self._registry = CollectorRegistry()
-        self._node = _NodeCollector(counts, gauges)
+        self._node = _NodeCollector(totals, gauges)
         self._processes = _ProcessesCollector()
         self._registry.register(self._node)
         self._registry.register(self._processes)
@@ -107,6 +96,5 @@ class Exposition:
 
     def __call__(self, siblings: Sequence[MeasuresWords]) -> bytes:
         """Return the metrics of this worker and of its ``siblings``, as those of one node."""
-        self._node.hear(siblings)
-        self._processes.pids = [words.pid for words in siblings]
+        self._node.siblings, self._processes.pids = siblings, [words.pid for words in siblings]
         return generate_latest(self._registry)

@@ -25,13 +25,13 @@ from lambdamesh.part import new_instance
 from lambdamesh.settings import ConfigError, Settings
 from lambdamesh.sockets import Sockets, share
 from lambdamesh.state import State
+from lambdamesh.telemetry.tally import new_tally
 from lambdamesh.workers.channel import Channel
 from lambdamesh.workers.crew import CRASHES_MOST, Crashes
 from lambdamesh.workers.service import Service
 from lambdamesh.workers.words import (
     Arrival,
     Assignment,
-    Beat,
     Failed,
     HandOver,
     Lost,
@@ -86,8 +86,7 @@ class Supervisor:
         self._crashes = Crashes()
         self._pairings: Counter[tuple[int, int]] = Counter()
         """How many sockets each two workers have had."""
-        self._counted: dict[int, dict[str, int]] = {}
-        """What each worker has counted, those before it in its place included."""
+        self._tally = new_tally(workers)
         self._has_started = self._is_stopping = False
         self._looked_at = 0.0
         self._failure: str | None = None
@@ -115,6 +114,7 @@ class Supervisor:
         await self._ended.wait()
         for sockets in self._sockets:
             sockets.close(with_files=True)
+        os.close(self._tally)
         # In one file, where versions that know of no workers find it as well.
         self._state.load_deleted(time.time())
         if self._failure is not None:
@@ -149,9 +149,8 @@ class Supervisor:
             local=len(sockets.local),
             has_mesh=sockets.mesh is not None,
             siblings={sibling: self._pairings[_both(worker, sibling)] for sibling in siblings},
-            counted=self._counted.get(worker, {}),
         )
-        running.channel.say(assignment, _descriptors(sockets, siblings))
+        running.channel.say(assignment, [self._tally, *_descriptors(sockets, siblings)])
         for sock in siblings.values():
             sock.close()
 
@@ -198,9 +197,7 @@ class Supervisor:
 
     def _heard(self, worker: int, running: _Process, report: Report, fds: list[int]) -> None:
         running.heard_at, running.has_spoken = time.monotonic(), True
-        if isinstance(report, Beat):
-            self._counted[worker] = report.counted or self._counted.get(worker, {})
-        elif isinstance(report, Ready):
+        if isinstance(report, Ready):
             running.is_ready = True
             self._ready(report)
         elif isinstance(report, Lost):

@@ -8,10 +8,11 @@ from lambdamesh.settings import Settings
 
 
 class Assignment(msgspec.Struct, frozen=True, tag="assignment"):
-    """The first order: which part of which node a worker is, and what those had ``counted`` who were it before.
+    """The first order: which part of which node a worker is.
 
-    With it come the sockets of the local doors, ``local`` of them, that of the mesh door if ``has_mesh``, and one to
-    each of ``siblings``: by the number of the worker, which of the sockets between these two it is.
+    With it come the tally of the node, the sockets of the local doors, ``local`` of them, that of the mesh door if
+    ``has_mesh``, and one to each of ``siblings``: by the number of the worker, which of the sockets between these two
+    it is.
     """
 
     worker: int
@@ -23,7 +24,6 @@ class Assignment(msgspec.Struct, frozen=True, tag="assignment"):
     local: int
     has_mesh: bool
     siblings: dict[int, int]
-    counted: dict[str, int]
 
 
 class Sibling(msgspec.Struct, frozen=True, tag="sibling"):
@@ -60,9 +60,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat"):
-    """It is well, and has ``counted`` so much; nothing before it knows who it is."""
-
-    counted: dict[str, int] = msgspec.field(default_factory=dict)
+    """It is well."""
 
 
 class Lost(msgspec.Struct, frozen=True, tag="lost"):

@@ -17,6 +17,7 @@ from lambdamesh.part import Part
 from lambdamesh.settings import ConfigError, Settings
 from lambdamesh.state import State, StateError
 from lambdamesh.telemetry.logs import configure
+from lambdamesh.telemetry.tally import Tally
 from lambdamesh.workers.channel import Channel
 from lambdamesh.workers.serving import loop_factory
 from lambdamesh.workers.words import (
@@ -96,12 +97,14 @@ class Worker:
             node.listen()
             self._channel.say(Ready(node.advertised))
         await node.stopped()
-        self._channel.say(Beat(node.counted()))
+        node.counting.note()
         if node.failure is not None:
             raise ConfigError(node.failure)
 
     def _part(self, assignment: Assignment, fds: list[int]) -> Part:
-        socks = [socket.socket(fileno=fd) for fd in fds]
+        tally = Tally(fds[0], assignment.workers)
+        os.close(fds[0])
+        socks = [socket.socket(fileno=fd) for fd in fds[1:]]
         local, rest = socks[: assignment.local], socks[assignment.local :]
         mesh = rest.pop(0) if assignment.has_mesh else None
         return Part(
@@ -115,7 +118,7 @@ class Worker:
                 worker: (pairing, sock)
                 for (worker, pairing), sock in zip(assignment.siblings.items(), rest, strict=True)
             },
-            counted=assignment.counted,
+            tally=tally,
             lost=self._lost,
             hand_over=lambda worker, sock: self._hand_over(assignment, worker, sock),
         )
@@ -166,7 +169,9 @@ class Worker:
             self._node.stop()
 
     def _beat(self) -> None:
-        self._channel.say(Beat({} if self._node is None else self._node.counted()))
+        self._channel.say(Beat())
+        if self._node is not None:
+            self._node.counting.note()
         self._loop.call_later(BEAT_S, self._beat)
 
 

@@ -143,7 +143,7 @@ class LambdaSocket(asyncio.Protocol):
             self._code = int.from_bytes(payload[:2], "big")
             self._write(masked(payload, CLOSE))
             self.transport.close()
-        elif opcode == PONG and self._read is not None:
+        elif opcode == PONG and self._read is not None and not self._read.done():
             self._read.set_result(None)
         elif opcode == TEXT:
             self._hear(json.loads(payload))

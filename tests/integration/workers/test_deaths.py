@@ -95,6 +95,9 @@ def test_a_crash_under_load_hurts_only_what_was_there(start_node: StartNode) -> 
         until(lambda: all(len(load.answers) > n + 20 for load, n in zip(loads, counts, strict=False)), "calls go on")
         crew.replaced(1)
         counted.append(_counted(scrape))
+        # Whoever is asked says the same, the new one included.
+        for worker in (1, 0):
+            counted.append(_counted(opened.enter_context(entry(own, worker))))
         assert counted == sorted(counted)
         calm, hurt, cut, cut_too = [load.stop() for load in loads]
         assert set(calm) == {200}

@@ -112,7 +112,7 @@ def test_an_answer_that_cannot_be_read_is_none(crew: Crew) -> None:
 
 
 def test_metrics_are_written_with_those_that_answered(crew: Crew) -> None:
-    words = MeasuresWords(2, 7, {"calls": 1}, {"lambdas": 2.0})
+    words = MeasuresWords(7, {"lambdas": 2.0})
     reply = crew.ask("/metrics")
     crew.answer(OTHER, words)
     assert reply.status == 0

@@ -16,14 +16,14 @@ def gauges(**values: float) -> dict[str, float]:
     return {name: 0.0 for name, _, _ in GAUGES} | values
 
 
-def written(own: Mapping[str, float], *siblings: MeasuresWords, calls: int = 3) -> dict[str, float]:
-    """The values of a worker that counts so many calls, and of its siblings, by name."""
-    text = Exposition(lambda: {"calls": ("Calls.", calls)}, lambda: own)(siblings).decode()
+def written(own: Mapping[str, float], *siblings: MeasuresWords) -> dict[str, float]:
+    """The values of a worker of a node that has counted 3 calls, and of its siblings, by name."""
+    text = Exposition(lambda: {"calls": 3}, lambda: own)(siblings).decode()
     return {name: float(value) for name, value in re.findall(r"^([a-z_]+) (\S+)$", text, re.MULTILINE)}
 
 
-def sibling(calls: int = 0, pid: int = 0, worker: int = 1, **values: float) -> MeasuresWords:
-    return MeasuresWords(worker, pid, {"calls": calls}, gauges(**values))
+def sibling(pid: int = 0, **values: float) -> MeasuresWords:
+    return MeasuresWords(pid, gauges(**values))
 
 
 def test_of_one_worker_they_are_its_own() -> None:
@@ -33,8 +33,8 @@ def test_of_one_worker_they_are_its_own() -> None:
 
 
 def test_of_several_what_each_has_is_added() -> None:
-    values = written(gauges(lambdas=2, workers=1), sibling(10, lambdas=5, workers=1), sibling(100, worker=2, workers=1))
-    assert values["lambdamesh_calls_total"] == 113
+    values = written(gauges(lambdas=2, workers=1), sibling(lambdas=5, workers=1), sibling(workers=1))
+    assert values["lambdamesh_calls_total"] == 3
     assert (values["lambdamesh_lambdas"], values["lambdamesh_workers"]) == (7, 3)
 
 
@@ -48,26 +48,10 @@ def test_what_all_of_them_see_is_not_added() -> None:
     assert values["lambdamesh_loop_block_seconds"] == 0.4
 
 
-def test_counters_never_fall_while_a_sibling_is_started_again() -> None:
-    exposition = Exposition(lambda: {"calls": ("Calls.", 3)}, gauges)
-    told: tuple[MeasuresWords, ...]
-    for told, calls, lambdas in (
-        ((sibling(10, lambdas=5), sibling(100, worker=2, lambdas=1)), 113, 6),
-        ((sibling(110, worker=2, lambdas=1),), 123, 1),
-        # What it counted in its last second nobody had heard.
-        ((sibling(9, lambdas=5), sibling(110, worker=2)), 123, 5),
-        ((sibling(12, lambdas=5), sibling(110, worker=2)), 125, 5),
-    ):
-        text = exposition(told).decode()
-        assert f"\nlambdamesh_calls_total {calls}.0\n" in text
-        assert f"\nlambdamesh_lambdas {lambdas}.0\n" in text
-
-
 def test_a_sibling_of_another_release_adds_what_it_has() -> None:
-    values = written(gauges(lambdas=2), MeasuresWords(1, 0, {"unheard_of": 7}, {"lambdas": 1.0}))
-    assert values["lambdamesh_calls_total"] == 3
+    values = written(gauges(lambdas=2), MeasuresWords(0, {"unheard_of": 7.0, "lambdas": 1.0}))
     assert values["lambdamesh_lambdas"] == 3
-    assert "lambdamesh_unheard_of_total" not in values
+    assert "lambdamesh_unheard_of" not in values
 
 
 def test_processes_are_added_and_the_oldest_tells_the_age() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lambdamesh.workers.channel import Channel
-from lambdamesh.workers.words import Beat, Order, Ready
+from lambdamesh.workers.words import Order, Ready
 
 WAIT_S = 5.0
 
@@ -40,9 +40,6 @@ class FakeWorker:
 
     def ready(self) -> None:
         self.channel.say(Ready())
-
-    def count(self, **counted: int) -> None:
-        self.channel.say(Beat(counted))
 
     def end(self, code: int) -> None:
         """The process is over."""

@@ -116,24 +116,6 @@ async def test_one_that_died_is_replaced_and_linked_once(running: Running) -> No
     assert (one.of(Sibling), third.of(Sibling), fresh.of(Sibling)) == ([Sibling(1, 2)], [Sibling(1, 2)], [])
 
 
-async def test_who_comes_after_one_counts_on_from_there(running: Running) -> None:
-    running.workers[1].count(calls=5)
-    running.workers[2].count(calls=7)
-    running.workers[1].count(calls=6)
-    await running.settled()
-    running.workers[1].end(-9)
-    second = await running.next_worker()
-    # Before it has read who it is, it has counted nothing.
-    second.count()
-    await running.settled()
-    second.end(0)
-    third = await running.next_worker()
-    for worker in (second, third):
-        [assignment] = worker.of(Assignment)
-        assert (assignment.worker, assignment.counted) == (1, {"calls": 6})
-    assert all(not worker.of(Assignment)[0].counted for worker in running.workers[:WORKERS])
-
-
 async def test_two_that_die_at_once_are_both_replaced(running: Running) -> None:
     one, other, third = running.workers
     one.end(-signal.SIGKILL)
