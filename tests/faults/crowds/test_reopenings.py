@@ -17,7 +17,9 @@ from tests.faults.crowds.court import SUPERSEDED, Asked, Seat, judge
 from tests.faults.crowds.scale import IS_FULL, chosen_seed, node_settings, scaled
 from tests.faults.crowds.sockets import WAIT_S, Caller, LambdaSocket, Message, Place, Refused
 from tests.integration.reopening import spoiled
-from tests.meshes import Mesh, counters, mesh
+from tests.meshes import Mesh, call, counters, mesh
+from tests.nodes import until
+from tests.providers import Answering, echo
 
 REOPENINGS = scaled(600, 10_000)
 LAMBDAS = scaled(24, 100)
@@ -286,10 +288,23 @@ def doors(running: Mesh) -> list[Place]:
     return [(node.host, node.port) for node in running]
 
 
+def link_all(running: Mesh) -> None:
+    """Have one link between each two nodes: while there are two, a call may be overtaken by the move of its lambda.
+
+    It is refused then, and was given to nobody; what this is about is calls that nothing refuses.
+    """
+    for home in running:
+        with Answering(home.address, echo) as provider:
+            assert all(call(entry, provider.id) == (200, 1) for entry in running)
+    for node in running:
+        until(lambda: counters(node)["links"] == len(running.nodes) - 1, "one link to each of the others")  # noqa: B023
+
+
 @pytest.mark.timeout(1800 if IS_FULL else 120)
 def test_whoever_has_the_key_has_the_lambda(tmp_path: Path) -> None:
     seed = chosen_seed()
     with mesh(tmp_path, 3, **PATIENT, **node_settings()) as running:
+        link_all(running)
         stage = Stage(doors(running))
         began_at = time.monotonic()
         lag_s = uvloop.run(live(stage, seed))

@@ -112,6 +112,7 @@ class Stranger(Closing):
             plain.close()
             raise
         self._buffer = b""
+        self._farewell = ""
 
     def close(self) -> None:
         self.tls.close()
@@ -139,11 +140,13 @@ class Stranger(Closing):
 
     def has_parted(self, number: int = 4243) -> str:
         """Have the node read all that was sent; why it has said goodbye before it answered, or an empty text."""
-        self.send(frame(Kind.PING, number))
-        while (found := self.next()).kind != Kind.PONG or found.number != number:
-            if found.kind == Kind.GOODBYE:
-                return str(json.loads(found.payload)["why"])
-        return ""
+        try:
+            if not self._farewell:
+                self.settle(number)
+        except Ended:
+            if not self._farewell:
+                raise
+        return self._farewell
 
     def tell(self, topic: str, words: object) -> None:
         self.send(topic_frame(Kind.TELL, 7, topic, msgspec.json.encode(words)))
@@ -152,6 +155,8 @@ class Stranger(Closing):
         """The next frame, of that ``kind``; pings are answered meanwhile. Raises: Ended."""
         while True:
             found = self._frame()
+            if found.kind == Kind.GOODBYE:
+                self._farewell = str(json.loads(found.payload)["why"])
             if found.kind == Kind.PING and kind != Kind.PING:
                 self.send(count_frame(Kind.PONG, found.number, 0))
             elif kind is None or found.kind == kind:
