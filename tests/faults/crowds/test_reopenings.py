@@ -297,7 +297,7 @@ def link_all(running: Mesh) -> None:
         with Answering(home.address, echo) as provider:
             assert all(call(entry, provider.id) == (200, 1) for entry in running)
     for node in running:
-        until(lambda: counters(node)["links"] == len(running.nodes) - 1, "one link to each of the others")  # noqa: B023
+        until(lambda: counters(node)["links"] == len(running.nodes) - 1, "one link to each of the others", WAIT_S)  # noqa: B023
 
 
 @pytest.mark.timeout(1800 if IS_FULL else 120)
