@@ -113,7 +113,12 @@ class HttpConnection(Replying, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Read on (asyncio)."""
         reader = self._reader
-        reader.feed(bytes(self._door.read_buffer[:nbytes]))
+        try:
+            chunk = bytes(self._door.read_buffer[:nbytes])
+        except MemoryError as error:
+            reader.starve(error)
+            return
+        reader.feed(chunk)
         if reader.phase is not _BETWEEN:
             self._watch_arrival(reader)
         if nbytes > READ_BYTES and reader.phase is not Phase.BODY and not (self._has_left or self._reading_paused):

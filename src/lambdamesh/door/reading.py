@@ -177,6 +177,14 @@ class RequestReader:
         self.close()
         self._requests.request(request)
 
+    def starve(self, error: MemoryError) -> None:
+        """Give up on what has come and cannot be taken for want of memory, and on the connection."""
+        if self.phase is _BETWEEN and not self.done:
+            # Whatever begins here, nothing of the last request says anything of it.
+            self._parser = httptools.HttpRequestParser(self)
+            self.on_message_begin()
+        self.refuse(unforeseen(error))
+
     def close(self) -> None:
         """Read no more and hold nothing."""
         self.done = True

@@ -21,7 +21,7 @@ from tests.wire import Answer, RawHttp, WireError, request
 MIB = 1 << 20
 LARGE = b'"' + b"x" * (15 * MIB) + b'"'
 AT_ONCE = 4
-LEFT_MIB = (4, 12, 20, 28, 36, 44, 56, 72, 96)
+LEFT_MIB = (4, 12, 20, 28, 36, 44, 56, 72, 96, 144, 256)
 """How much memory the node may still take, one after the other: a body is refused at each step of its way."""
 
 

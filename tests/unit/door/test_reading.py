@@ -337,3 +337,34 @@ def test_heads_that_get_no_100(stream: bytes) -> None:
     reading.feed(stream)
     assert reading.expected == []
     assert len(reading.outcomes) == 1
+
+
+# -- want of memory ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"", (b"", b"")),
+        (PLAIN, (b"", b"")),
+        (b"HEAD /plain HTTP/1.1\r\n" + HOST + b"\r\n", (b"", b"")),
+        (b"POST /p HTTP/1.1\r\nHo", (b"POST", b"/p")),
+        (post(b"x" * 100_000)[:-10], (b"POST", b"/p")),
+    ],
+    ids=["first", "behind another", "behind a HEAD", "in a head", "in a body"],
+)
+def test_what_cannot_be_taken_is_refused_once_and_ends_the_connection(
+    before: bytes, after: tuple[bytes, bytes]
+) -> None:
+    reading = Reading()
+    answered = len(reading.feed(before))
+    with structlog.testing.capture_logs() as lines:
+        reading.reader.starve(MemoryError())
+        reading.reader.starve(MemoryError())
+    [refused] = reading.feed(PLAIN)[answered:]
+    assert (refused.kind, refused.keep_alive) == ("overloaded", False)
+    assert refused.target == after[1]
+    assert refused.verb == after[0] or (not after[0] and refused.verb != b"HEAD")
+    assert reading.requests[-1].admission.origin is None
+    assert reading.reader.done and reading.budget.used_bytes == 0
+    assert [line["event"] for line in lines] == ["out_of_memory"] * 2
