@@ -67,7 +67,7 @@ def mesh_gauges(membership: Membership | None, links: Links | None) -> dict[str,
 
 
 def measures(counting: Counting, values: dict[str, float]) -> MeasuresWords:
-    """Return what a worker tells another that speaks for the node: ``values`` of its gauges, now that it can count."""
+    """Write down what a worker counts, and return what it tells another that asks: the ``values`` of its gauges."""
     counting.note()
     return MeasuresWords(os.getpid(), values)
 

@@ -5,10 +5,10 @@ It outlives whoever wrote it, so that a worker that is started again counts on, 
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
-import sys
 import tempfile
 from collections.abc import Mapping
 
@@ -22,13 +22,18 @@ _ROW = struct.Struct(f"={len(MEANINGS)}Q")
 
 def new_tally(workers: int) -> int:
     """Return the descriptor of a tally in which nothing was counted yet, for so many workers."""
-    if sys.platform == "linux":
-        fd = os.memfd_create("lambdamesh-tally")
-    else:
-        with tempfile.TemporaryFile() as file:
-            fd = os.dup(file.fileno())
+    fd = _memory()
     os.ftruncate(fd, workers * _ROW.size)
     return fd
+
+
+def _memory() -> int:
+    # Not every Python on Linux has it, nor lets every system have it.
+    if hasattr(os, "memfd_create"):
+        with contextlib.suppress(OSError):
+            return os.memfd_create("lambdamesh-tally")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 class Tally:
@@ -45,7 +50,9 @@ class Tally:
 
     def write(self, worker: int, counted: Mapping[str, int]) -> None:
         """Note what a worker has counted, by name."""
-        _ROW.pack_into(self._rows, worker * _ROW.size, *(counted[name] for name in MEANINGS))
+        at = worker * _ROW.size
+        # In one stroke: who reads meanwhile, or goes on from there after a kill -9, finds no counter that has fallen.
+        self._rows[at : at + _ROW.size] = _ROW.pack(*(counted[name] for name in MEANINGS))
 
     def read(self, worker: int) -> dict[str, int]:
         """Return what a worker, and those before it in its place, have counted, by name."""

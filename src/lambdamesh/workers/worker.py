@@ -102,8 +102,7 @@ class Worker:
             raise ConfigError(node.failure)
 
     def _part(self, assignment: Assignment, fds: list[int]) -> Part:
-        tally = Tally(fds[0], assignment.workers)
-        os.close(fds[0])
+        tally = _tally(fds[0], assignment.workers)
         socks = [socket.socket(fileno=fd) for fd in fds[1:]]
         local, rest = socks[: assignment.local], socks[assignment.local :]
         mesh = rest.pop(0) if assignment.has_mesh else None
@@ -169,10 +168,21 @@ class Worker:
             self._node.stop()
 
     def _beat(self) -> None:
+        self._loop.call_later(BEAT_S, self._beat)
         self._channel.say(Beat())
         if self._node is not None:
             self._node.counting.note()
-        self._loop.call_later(BEAT_S, self._beat)
+
+
+def _tally(fd: int, workers: int) -> Tally:
+    """Return the tally in the file ``fd``, which is closed; one of its own where that is another release's."""
+    try:
+        return Tally(fd, workers)
+    except ValueError as error:
+        log.error("tally_not_shared", why=str(error), fix="restart the node, so that all of it is of one release")
+        return Tally(workers=workers)
+    finally:
+        os.close(fd)
 
 
 def _share_of(assignment: Assignment) -> Settings:

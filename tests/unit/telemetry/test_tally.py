@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,6 +13,7 @@ from lambdamesh.protocol.session import SESSION_COUNTERS
 from lambdamesh.telemetry.tally import MEANINGS, Tally, new_tally
 
 WORKERS = 3
+WRITES = 20_000
 
 
 @pytest.fixture
@@ -48,6 +50,36 @@ def test_what_one_writes_the_others_read(fd: int) -> None:
 def test_it_outlives_whoever_wrote_it(fd: int) -> None:
     Tally(fd, WORKERS).write(1, counted(calls=5))
     assert Tally(fd, WORKERS).read(1) == counted(calls=5)
+
+
+def test_no_counter_falls_for_who_reads_while_it_is_written(fd: int) -> None:
+    tally = Tally(fd, WORKERS)
+    # A process of its own, and not a thread: those take turns.
+    child = os.fork()
+    if not child:
+        for number in range(WRITES):
+            tally.write(1, dict.fromkeys(MEANINGS, number))
+        os._exit(0)
+    lowest, reads = counted(), 0
+    while not os.waitpid(child, os.WNOHANG)[0]:
+        found = tally.totals()
+        reads += 1
+        assert all(found[name] >= before for name, before in lowest.items())
+        lowest = found
+    assert reads > 0 and tally.totals() == dict.fromkeys(MEANINGS, WRITES - 1)
+
+
+@pytest.mark.parametrize("why", ["it is not there", "it is not let"])
+def test_where_memory_is_no_file_a_file_without_a_name_is(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if why == "it is not there":
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    else:
+        monkeypatch.setattr(os, "memfd_create", Mock(side_effect=PermissionError()), raising=False)
+    made = new_tally(WORKERS)
+    one, other = Tally(made, WORKERS), Tally(made, WORKERS)
+    os.close(made)
+    one.write(2, counted(calls=7))
+    assert other.totals() == counted(calls=7)
 
 
 def test_that_of_another_release_is_not_read(fd: int) -> None:

@@ -16,19 +16,24 @@ WAIT_S = 5.0
 
 
 class FakeWorker:
-    """Stands for ``subprocess.Popen``. ``orders`` are those that it was given; it closes what came with them."""
+    """Stands for ``subprocess.Popen``. ``orders`` are those that it was given; it closes what came with them.
+
+    ``sizes`` are those of the files that came with each: sockets have none.
+    """
 
     def __init__(self, crew: FakeCrew, arguments: list[str], **how: Any) -> None:
         self.arguments = arguments
         self.how = how
         self.pid = 0
         self.orders: list[Order] = []
+        self.sizes: list[list[int]] = []
         self.returncode: int | None = None
         self._crew = crew
         sock = socket.socket(fileno=os.dup(int(arguments[-1])))
         self.channel: Channel[Order] = Channel(sock, Order, self._heard, lambda: None)
 
     def _heard(self, order: Order, fds: list[int]) -> None:
+        self.sizes.append([os.fstat(fd).st_size for fd in fds])
         for fd in fds:
             os.close(fd)
         self.orders.append(order)

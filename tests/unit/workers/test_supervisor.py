@@ -15,6 +15,7 @@ import pytest
 
 from lambdamesh.settings import ConfigError, Settings
 from lambdamesh.state import open_state
+from lambdamesh.telemetry.tally import MEANINGS
 from lambdamesh.workers import supervisor as module
 from lambdamesh.workers.supervisor import Supervisor
 from lambdamesh.workers.words import Assignment, Failed, HandOver, Lost, Reload, Sibling, Stop
@@ -88,6 +89,9 @@ async def test_each_is_told_who_it_is_and_has_a_socket_to_each_other(running: Ru
         assert (assignment.worker, assignment.workers, assignment.local) == (number, WORKERS, 1)
         assert assignment.siblings == {other: 1 for other in range(WORKERS) if other != number}
         assert worker.how["process_group"] == 0
+        tally_bytes, *sockets = worker.sizes[0]
+        assert tally_bytes == len(MEANINGS) * WORKERS * 8
+        assert sockets == [0] * (1 + WORKERS - 1)
 
 
 async def test_a_link_that_both_sides_miss_is_made_anew_once(running: Running) -> None:
@@ -113,6 +117,7 @@ async def test_one_that_died_is_replaced_and_linked_once(running: Running) -> No
     await running.settled()
     [assignment] = fresh.of(Assignment)
     assert (assignment.worker, assignment.siblings) == (1, {0: 2, 2: 2})
+    assert fresh.sizes[0] == dead.sizes[0]
     assert (one.of(Sibling), third.of(Sibling), fresh.of(Sibling)) == ([Sibling(1, 2)], [Sibling(1, 2)], [])
 
 
