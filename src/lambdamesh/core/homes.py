@@ -224,6 +224,8 @@ class Homes:
     def left(self, place: int, words: LeftWords) -> None:
         """A lambda has closed at its holder."""
         away = self._registry.away.get(words.id.encode())
+        if away is not None and away.mover is not None and words.epoch == ANY_EPOCH:
+            self._turn_away(away, place, words.turn)
         if away is None or away.mover is not None or away.place != place or is_before(words.turn, away.turn):
             return
         if words.epoch == away.epoch and words.grace_s > 0:
@@ -262,11 +264,14 @@ class Homes:
     def _abandon(self, place: int, arriving: Collection[bytes], turn: Turn) -> None:
         """A link to ``place`` has come up anew: whoever asked over the one before does not hear the answer."""
         for away in tuple(self._moving.values()):
-            if away.id in arriving:
-                continue
-            for taker in (away.mover, *away.movers):
-                if taker is not None and taker.place == place and not is_before(turn, taker.turn):
-                    taker.refused(PeerUnreachable("the link ended before the lambda was there: try again"))
+            if away.id not in arriving:
+                self._turn_away(away, place, turn)
+
+    def _turn_away(self, away: Away, place: int, turn: Turn) -> None:
+        """Nobody on ``place`` waits for a lambda who asked for it before ``turn``."""
+        for taker in (away.mover, *away.movers):
+            if taker is not None and taker.place == place and not is_before(turn, taker.turn):
+                taker.refused(PeerUnreachable("the link ended before the lambda was there: try again"))
 
     def _hear_of(self, place: int, text: bytes, epoch: int, *, is_proven: bool, is_arriving: bool) -> None:
         registry = self._registry

@@ -89,6 +89,16 @@ def test_a_link_that_comes_up_beside_another_takes_no_place_in_a_line(turn: Turn
         assert is_gone(node, TEXT)
 
 
+@pytest.mark.parametrize(("turn", "stays"), [(BEFORE, True), (THEN, False), (SINCE, False)])
+def test_who_has_given_up_meanwhile_gets_nothing(turn: Turn, stays: bool) -> None:
+    node = Node()
+    node.held_by(D)
+    node.asked(C, "take", TakeWords(NAME, RIGHT, "local", turn=THEN))
+    node.told(C, "left", LeftWords(NAME, ANY_EPOCH, 0, ANY_EPOCH, turn=turn))
+    node.links.to[D].answers(ReleasedWords(1))
+    assert (holder(node) == C) if stays else is_gone(node, TEXT)
+
+
 @pytest.mark.parametrize(("turn", "stays"), [(BEFORE, True), (SINCE, False)])
 def test_what_it_said_it_had_before_it_asked_is_no_loss(turn: Turn, stays: bool) -> None:
     node = placed()
