@@ -142,7 +142,12 @@ class RequestReader:
         target = self._shared.post_targets.get(chunk[:line_end])
         if target is None:
             return False
-        self._requests.request(Request(b"POST", target, self._head, self._admission, chunk[body_at:]))
+        try:
+            body = chunk[body_at:]
+        except MemoryError as error:
+            self.starve(error)
+        else:
+            self._requests.request(Request(b"POST", target, self._head, self._admission, body))
         return True
 
     def _learn(self, chunk: bytes) -> None:
@@ -179,7 +184,9 @@ class RequestReader:
 
     def starve(self, error: MemoryError) -> None:
         """Give up on what has come and cannot be taken for want of memory, and on the connection."""
-        if self.phase is _BETWEEN and not self.done:
+        if self.done:
+            return
+        if self.phase is _BETWEEN:
             # Whatever begins here, nothing of the last request says anything of it.
             self._parser = httptools.HttpRequestParser(self)
             self.on_message_begin()
