@@ -28,7 +28,7 @@ from tests.nodes import until
 USER, ACCOUNT, OPERATOR = 20 << 3, 0, 14 << 3
 """Whose key it is, as seeds and public keys of NATS say it."""
 SERVER = Path(sys.executable).parent / "nats-server"
-START_S = 20.0
+START_S = 60.0
 
 
 def seed_of(kind: int, secret: bytes) -> str:

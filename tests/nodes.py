@@ -20,7 +20,7 @@ from typing import Any
 from tests.wire import Address, Answer, Headers, RawHttp, request
 
 ROOT = Path(__file__).resolve().parent.parent
-START_S = 20.0
+START_S = 60.0
 """Time for a node to say that it listens."""
 LOOK_S = 0.01
 """Pause between two looks of :func:`until`."""

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ END_S = 3.0
 NO_CODE = 1005
 """Stands for a close frame without a code."""
 
+Read = Callable[[int], bytes]
 Changes = Mapping[str, str | None]
 NO_CHANGES: Changes = {}
 
@@ -161,8 +162,8 @@ class WebSocket(Closing):
         self.closed = True
         self.send_frame(CLOSE, b"" if code is None else close_payload(code, reason))
 
-    def frame(self) -> Frame:
-        """The next frame, checked against what a server may send."""
+    def frame(self, read: Read | None = None) -> Frame:
+        """The next frame, checked against what a server may send. ``read`` reads what a large one carries."""
         first, second = self.http.exactly(2)
         if first & 0x70 or second & 0x80:
             raise WireError(f"a masked frame, or reserved bits: {first:#x} {second:#x}")
@@ -171,11 +172,12 @@ class WebSocket(Closing):
             (size,) = struct.unpack("!H", self.http.exactly(2))
         elif size == 127:
             (size,) = struct.unpack("!Q", self.http.exactly(8))
+            return Frame(first & 0x0F, (read or self.http.exactly)(size), bool(first & 0x80))
         return Frame(first & 0x0F, self.http.exactly(size), bool(first & 0x80))
 
-    def frame_but_pings(self) -> Frame:
+    def frame_but_pings(self, read: Read | None = None) -> Frame:
         """The next frame that is no ping; pings are answered."""
-        while (found := self.frame()).opcode == PING:
+        while (found := self.frame(read)).opcode == PING:
             self.pings_seen += 1
             if self.pongs:
                 self.send_frame(PONG, found.payload)
@@ -189,9 +191,9 @@ class WebSocket(Closing):
         self.pings_seen += 1
         self.send_frame(PONG, found.payload)
 
-    def message(self) -> bytes:
+    def message(self, read: Read | None = None) -> bytes:
         """The next message, which has to be one text frame. Raises: Closed."""
-        found = self.frame_but_pings()
+        found = self.frame_but_pings(read)
         if found.opcode == CLOSE:
             raise _closed(found.payload)
         if found.opcode != TEXT or not found.fin:

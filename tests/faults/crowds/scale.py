@@ -11,6 +11,10 @@ Size = TypeVar("Size", int, float)
 IS_FULL = os.environ.get("LAMBDAMESH_FAULTS") == "full"
 
 
+WORKERS = int(os.environ.get("LAMBDAMESH_FAULTS_WORKERS", "1"))
+"""How many workers each node has."""
+
+
 def scaled(short: Size, full: Size) -> Size:
     """The size of this run."""
     return full if IS_FULL else short
@@ -24,6 +28,5 @@ def chosen_seed() -> int:
 
 
 def node_settings() -> dict[str, object]:
-    """What all nodes of the suite are started with: as many workers as ``LAMBDAMESH_FAULTS_WORKERS`` says."""
-    workers = os.environ.get("LAMBDAMESH_FAULTS_WORKERS", "1")
-    return {} if workers == "1" else {"workers": workers}
+    """What all nodes of the suite are started with."""
+    return {} if WORKERS == 1 else {"workers": WORKERS}

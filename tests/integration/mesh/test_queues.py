@@ -20,7 +20,7 @@ SMALL = b'"' + b"y" * 98 + b'"'
 TRANSFERS = 4
 QUEUE_BYTES = 4 * MIB
 MOST = 1 / 4
-"""Of the time that a large body takes, what a short call beside it may take, but for one in fifty: behind it, it takes all."""
+"""Of the time that a large body takes, what a short call beside it may take: one that waits behind it takes all of it."""
 
 
 def test_short_calls_pass_beside_a_large_body(trio: Mesh) -> None:
@@ -44,8 +44,8 @@ def test_short_calls_pass_beside_a_large_body(trio: Mesh) -> None:
     )
     print(f"a body of 16 MiB: {', '.join(_ms(one) for one in took_s)}")
     assert len(took_s) == TRANSFERS and len(beside_s) > 50
-    slow_s = sorted(beside_s)[-1 - len(beside_s) // 50]
-    assert slow_s < statistics.median(took_s) * MOST
+    # Fewer may be slow, by the machine's doing, than there were bodies to wait behind.
+    assert sorted(beside_s)[-TRANSFERS] < statistics.median(took_s) * MOST
 
 
 def _ms(seconds: float) -> str:
