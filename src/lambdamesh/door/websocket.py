@@ -394,7 +394,7 @@ class Socket(WSListener):
         return self._uptake.look(now, self.waiting_bytes, self.door.limits.write_deadline_s)
 
     def _ping(self, now: float) -> bool:
-        if not self._pulse.beat(now, self.door.limits, self.waiting_bytes):
-            return False
-        self._send_frame(frames.PING)
-        return True
+        is_there = self._pulse.beat(now, self.door.limits, self.waiting_bytes)
+        if is_there and not self._ended:
+            self._send_frame(frames.PING)
+        return is_there

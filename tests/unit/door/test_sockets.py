@@ -23,7 +23,7 @@ from lambdamesh.protocol.json_rpc_caller import CallerSession
 from tests.unit.door.connections import SocketLine, no_collector
 from tests.unit.door.doors import Stage
 from tests.unit.fakes import TEXT, Told
-from tests.websocket import BINARY, CONTINUATION, PING, PONG, TEXT as TEXT_FRAME, frame, frame_head
+from tests.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT as TEXT_FRAME, frame, frame_head
 
 MIB = 1 << 20
 SILENT = Limits(ping_interval_s=1000.0)
@@ -93,6 +93,21 @@ async def test_whoever_pings_and_reads_is_answered(target: str) -> None:
     line.heard()
     line.feed(frame(PING, b"1") + frame(PING, b"2"))
     assert line.heard() == [(PONG, b"1"), (PONG, b"2")]
+
+
+@ROUTES
+async def test_who_has_closed_is_not_pinged_any_more(target: str) -> None:
+    line = SocketLine(target, Limits(ping_interval_s=1.0, open_timeout_s=1000.0))
+    line.heard()
+    # Both within one turn of the loop: the close has come, and the ping is due.
+    room = line.transport.protocol.get_buffer(-1)
+    close = frame(CLOSE, b"\x03\xe8")
+    room[: len(close)] = close
+    line.transport.protocol.buffer_updated(len(close))
+    line.door.clock.now += 1.5
+    line.door.wheel.sweep(line.door.clock.now)
+    assert line.heard() == [(CLOSE, b"\x03\xe8")]
+    assert line.transport.is_finished
 
 
 # -- a slow but steady reader ------------------------------------------------------------------------------------
