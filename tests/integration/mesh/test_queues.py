@@ -18,6 +18,7 @@ from tests.wire import RawHttp, refused, request
 MIB = 1024 * 1024
 SMALL = b'"' + b"y" * 98 + b'"'
 TRANSFERS = 4
+TRIES = 3
 QUEUE_BYTES = 4 * MIB
 MOST = 1 / 4
 """Of the time that a large body takes, what a short call beside it may take: one that waits behind it takes all of it."""
@@ -26,26 +27,30 @@ MOST = 1 / 4
 def test_short_calls_pass_beside_a_large_body(trio: Mesh) -> None:
     home, entry, _ = trio
     with Sink(home) as sink, Sink(home) as short, RawHttp(entry.address) as http:
-        ask = request("POST", f"/lambda/{short.id}/m", SMALL)
+        # Who has to wait behind a body does so each time; what else delays a call now and then is the machine's doing.
+        assert any(beside_a_large_body(entry, sink.id, short.id, http) < MOST for _ in range(TRIES))
 
-        def short_call() -> None:
-            http.send(ask)
-            assert http.answer().body == b"0"
 
-        alone_s = [timed(short_call)[1] for _ in range(100)]
-        beside_s: list[float] = []
-        with Source(entry, sink.id, TRANSFERS) as large:
-            while large.is_running:
-                beside_s.append(timed(short_call)[1])
-            took_s = large.took_s()
-    print(f"a call of 100 bytes alone: median {_ms(statistics.median(alone_s))}, worst {_ms(max(alone_s))}")
+def beside_a_large_body(entry: Node, sink: str, short: str, http: RawHttp) -> float:
+    """Make short calls while large bodies pass; the share of a body's time that the slow ones of them took."""
+    ask = request("POST", f"/lambda/{short}/m", SMALL)
+
+    def short_call() -> None:
+        http.send(ask)
+        assert http.answer().body == b"0"
+
+    beside_s: list[float] = []
+    with Source(entry, sink, TRANSFERS) as large:
+        while large.is_running:
+            beside_s.append(timed(short_call)[1])
+        took_s = large.took_s()
     print(
         f"beside bodies of 16 MiB: median {_ms(statistics.median(beside_s))}, worst {_ms(max(beside_s))} of {len(beside_s)}"
     )
     print(f"a body of 16 MiB: {', '.join(_ms(one) for one in took_s)}")
     assert len(took_s) == TRANSFERS and len(beside_s) > 50
-    # Fewer may be slow, by the machine's doing, than there were bodies to wait behind.
-    assert sorted(beside_s)[-TRANSFERS] < statistics.median(took_s) * MOST
+    # Fewer may be slow than there were bodies to wait behind.
+    return sorted(beside_s)[-TRANSFERS] / statistics.median(took_s)
 
 
 def _ms(seconds: float) -> str:
