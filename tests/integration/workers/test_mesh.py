@@ -137,7 +137,7 @@ def test_lists_and_events_of_the_mesh(crews: list[Node]) -> None:
         readers = [stack.enter_context(EventStream(node.address, "/events?scope=mesh")) for node in crews]
         for reader in readers:
             _await_tellers(reader, [node for node in crews if node is not crews[readers.index(reader)]])
-        # A link that gives way to another, as where both sides have dialled, takes what is told at that moment with it.
+        # An opening was missed once, for a reason that is not known yet; perhaps as one of two links gave way.
         assert any(_all_are_told(crews, doors, readers) for _ in range(ROUNDS))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import structlog
@@ -368,3 +369,20 @@ def test_what_cannot_be_taken_is_refused_once_and_ends_the_connection(
     assert reading.requests[-1].admission.origin is None
     assert reading.reader.done and reading.budget.used_bytes == 0
     assert [line["event"] for line in lines] == ["out_of_memory"]
+
+
+class Unsliced(bytes):
+    """A chunk whose body there is no memory for."""
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice) and key.start and key.stop is None:
+            raise MemoryError
+        return super().__getitem__(key)
+
+
+def test_a_familiar_call_without_memory_for_its_body_is_refused_once() -> None:
+    reading = Reading()
+    assert [one.kind for one in reading.feed(post(b"1"), post(b"2"))] == ["request"] * 2
+    reading.feed(Unsliced(post(b"3")), PLAIN)
+    assert [(one.kind, one.keep_alive) for one in reading.outcomes[2:]] == [("overloaded", False)]
+    assert reading.reader.done
